@@ -1,0 +1,1 @@
+"""HTTP. Imports `model`, never `training`."""

@@ -1,0 +1,138 @@
+"""Errors as RFC 9457 `application/problem+json`: one shape for every route."""
+
+import logging
+import time
+import uuid
+from http import HTTPStatus
+
+from flask import Flask, Response, g, json, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.http import HTTP_STATUS_CODES
+
+from model.images import BrokenImageError, ImageError, ImageTooLargeError, UnsupportedImageError
+
+log = logging.getLogger(__name__)
+
+# How much of a refused upload is read before the answer. A client that is still sending when the
+# connection closes sees a reset and not the answer that tells it why.
+DRAIN_BYTES, DRAIN_SECONDS = 128 << 20, 10.0
+
+
+class Problem(Exception):
+    """An answer that is an error; `detail` says what to do about it."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    slug = "internal-error"
+
+    def __init__(self, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class BadRequestProblem(Problem):
+    """The request is malformed or lacks something."""
+
+    status, slug = HTTPStatus.BAD_REQUEST, "bad-request"
+
+
+class TooLargeProblem(Problem):
+    """Too many bytes, pixels or files."""
+
+    status, slug = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large"
+
+
+class UnsupportedProblem(Problem):
+    """Not a format that is read."""
+
+    status, slug = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format"
+
+
+class BrokenProblem(Problem):
+    """The right format, but cut short or damaged."""
+
+    status, slug = HTTPStatus.UNPROCESSABLE_ENTITY, "broken-file"
+
+
+class NotReadyProblem(Problem):
+    """The model has not answered its first picture yet."""
+
+    status, slug = HTTPStatus.SERVICE_UNAVAILABLE, "not-ready"
+
+
+IMAGE_PROBLEMS: dict[type[ImageError], type[Problem]] = {
+    UnsupportedImageError: UnsupportedProblem,
+    BrokenImageError: BrokenProblem,
+    ImageTooLargeError: TooLargeProblem,
+}
+
+
+def register_errors(app: Flask) -> None:
+    """Give `app` request ids and this one shape of error."""
+
+    @app.before_request
+    def name_request() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        sound = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
+        g.request_id = given if sound else str(uuid.uuid4())
+
+    @app.after_request
+    def send_name(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.request_id
+        return response
+
+    @app.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        return _answer(error.status, error.slug, error.detail, **error.members)
+
+    @app.errorhandler(ImageError)
+    def image_error(error: ImageError) -> Response:
+        return problem(IMAGE_PROBLEMS[type(error)](str(error)))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        if isinstance(error, RequestEntityTooLarge):
+            return problem(TooLargeProblem("the upload has more bytes or parts than allowed; send less"))
+        code = error.code or 500
+        slug = HTTP_STATUS_CODES.get(code, "error").lower().replace(" ", "-")
+        response = _answer(code, slug, error.description or "")
+        for name, value in error.get_headers():
+            if name.lower() not in ("content-type", "content-length"):
+                response.headers[name] = value  # such as Allow with 405
+        return response
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("request %s failed", g.request_id, exc_info=error)
+        return _answer(500, "internal-error", "the server failed; its log has this request's id")
+
+
+def _answer(status: int, slug: str, detail: str, **members: object) -> Response:
+    _drain()
+    body = {
+        "type": f"urn:cifake:problem:{slug}",
+        "title": HTTP_STATUS_CODES.get(status, "Error"),
+        "status": int(status),
+        "detail": detail,
+        "request_id": g.request_id,
+        **members,
+    }
+    return Response(json.dumps(body), status=status, mimetype="application/problem+json")
+
+
+def _drain() -> None:
+    """Read on what the client is still sending, up to a bound."""
+    stream, left = request.environ.get("wsgi.input"), DRAIN_BYTES
+    until = time.monotonic() + DRAIN_SECONDS
+    declared = request.content_length or 0
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if stream is None or not (declared or chunked) or declared > DRAIN_BYTES:
+        return
+    try:
+        while left > 0 and time.monotonic() < until:
+            chunk = stream.read(min(left, 1 << 16))
+            if not chunk:
+                return
+            left -= len(chunk)
+    except (OSError, ValueError):  # the client is gone; there is nobody to answer
+        return

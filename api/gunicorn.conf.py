@@ -1,0 +1,31 @@
+"""gunicorn's configuration: `gunicorn -c api/gunicorn.conf.py "api.app:create_app()"`."""
+
+import os
+
+from flask import Config
+
+from api.settings import load_settings
+from model.cpus import available_cpus
+
+settings = Config(os.getcwd())
+load_settings(settings, {})
+
+bind = settings["BIND"]
+workers = settings["WORKERS"]
+threads = settings["THREADS"]
+worker_class = "gthread"
+# The model is loaded in each worker: the threads that torch starts do not survive a fork.
+preload_app = False
+# torch reads this when it is imported. More threads than the quota pays for only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus() // workers)))
+# Memory of large pictures goes back to the system instead of staying in an arena for each thread.
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+# In memory: a worker that touches a file on a busy disk to show that it is alive may look dead.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+# The control socket would be written to the home directory, which a container's user may not have.
+control_socket_disable = True
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+accesslog = "-"
+access_log_format = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms id %({x-request-id}o)s'

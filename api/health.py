@@ -1,0 +1,46 @@
+"""`GET /livez`, `/readyz` and `/model`: is it alive, is it ready, what does it serve."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint
+
+from api.errors import NotReadyProblem
+from api.service import current_service
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+def livez() -> dict[str, str]:
+    """200 while the process answers."""
+    return {"status": "alive"}
+
+
+@blueprint.get("/readyz")
+def readyz() -> dict[str, str]:
+    """200 once a picture has gone through the model, 503 before."""
+    if not current_service().ready:
+        raise NotReadyProblem("the model has not answered its first picture yet")
+    return {"status": "ready"}
+
+
+@blueprint.get("/model")
+def model() -> dict[str, Any]:
+    """What is being served, as its checkpoint tells it."""
+    checkpoint = current_service().predictor.checkpoint
+    size = checkpoint.preprocess.size
+    return {
+        "digest": checkpoint.digest,
+        "architecture": asdict(checkpoint.architecture),
+        "preprocess": asdict(checkpoint.preprocess),
+        "labels": {"1": "REAL", "0": "FAKE"},
+        "prediction": "P(REAL)",
+        "label_1_in_training_data": checkpoint.positive,
+        "temperature": checkpoint.temperature,
+        "threshold": checkpoint.threshold,
+        "domain": f"{size}x{size} RGB pictures like those it was trained on; others are resized",
+        "recipe": checkpoint.recipe,
+        "data": checkpoint.data,
+        "metrics": checkpoint.metrics,
+    }

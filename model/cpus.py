@@ -1,0 +1,32 @@
+"""How many processors this process may use. Imports no torch, so that a server can ask before it forks."""
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cpus(cgroup: Path = CGROUP) -> int:
+    """Processors this process may use, at least 1.
+
+    The smaller of its affinity mask and its control group's quota (cgroup v2 `cpu.max`, v1
+    `cpu.cfs_quota_us`), rounded up: a container limited to half of 64 processors has 32.
+    """
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, min(cpus, math.ceil(quota))) if quota else cpus
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Processors the control group allows, or None where it sets no limit."""
+    v1 = cgroup / "cpu"
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (v1 / "cpu.cfs_quota_us").read_text()
+            period = (v1 / "cpu.cfs_period_us").read_text()
+        return int(quota) / int(period) if int(quota) > 0 else None
+    except (OSError, ValueError):  # no control group, or the word "max"
+        return None

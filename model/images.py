@@ -1,0 +1,98 @@
+"""From the bytes of a picture file to RGB pixels, within limits, or an error that says what is wrong."""
+
+import io
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
+
+
+class ImageError(Exception):
+    """These bytes give no picture."""
+
+
+class UnsupportedImageError(ImageError):
+    """Not a picture in a format that is read."""
+
+
+class BrokenImageError(ImageError):
+    """A picture of a known format whose data is cut short or damaged."""
+
+
+class ImageTooLargeError(ImageError):
+    """More pixels than allowed."""
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """pixels: the most a picture may have, width times height, told from its header before decoding."""
+
+    pixels: int = 25_000_000
+
+
+# A picture of this many pixels takes some 20 MB while it is decoded. Larger ones wait for one
+# another, so that memory stays bounded whatever the number of threads.
+_LARGE = 4_000_000
+_one_large = threading.Lock()
+
+
+def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> np.ndarray:
+    """The first frame of a picture as uint8 RGB of shape (H, W, 3).
+
+    EXIF rotation is applied; transparency is laid over white; palette, grey, CMYK and 16-bit
+    pictures are converted. Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return _pixels(image, limits)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(_too_large(limits)) from error
+    except UnidentifiedImageError as error:
+        if data.startswith(MAGIC):
+            raise BrokenImageError("the picture's header is cut short or damaged") from error
+        formats = ", ".join(FORMATS)
+        raise UnsupportedImageError(f"this is not a picture in one of these formats: {formats}") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
+
+
+def _pixels(image: Image.Image, limits: ImageLimits) -> np.ndarray:
+    size = image.width * image.height
+    if size > limits.pixels:
+        raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
+    if size <= _LARGE:
+        return np.asarray(_rgb(image))
+    with _one_large:
+        return np.asarray(_rgb(image))
+
+
+def _too_large(limits: ImageLimits) -> str:
+    return f"a picture may have {limits.pixels} pixels at most; send a smaller one"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image) / 257)
+    if image.mode in ("I", "F"):
+        values = np.asarray(image, np.float64)
+        # 32-bit greys carry no range of their own: 16-bit data is the common case, then 8-bit, then 0 to 1.
+        full = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), values.max())
+        return _grey(values * (255 / full))
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")

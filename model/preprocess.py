@@ -1,0 +1,56 @@
+"""From RGB pictures of any size to the tensor the network takes: one object for training and serving."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How pictures are brought to the network's size and range.
+
+    size: side in pixels of the square the network sees.
+    mean, std: per channel, in units of full scale: a channel becomes (value / 255 - mean) / std.
+    """
+
+    size: int = 32
+    mean: tuple[float, float, float] = HALF
+    std: tuple[float, float, float] = HALF
+
+    def resize(self, picture: np.ndarray) -> np.ndarray:
+        """One RGB picture, uint8 of shape (H, W, 3), brought to (size, size, 3).
+
+        A picture of that size is returned as it is. Any other is resampled with a bilinear
+        filter whose support grows with the reduction, so that fine texture is averaged and
+        not aliased. The aspect ratio is not kept: the whole picture is looked at.
+        Raises ValueError for another type or shape.
+        """
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(
+                f"a picture must be uint8 of shape (H, W, 3), not {picture.dtype} {picture.shape}"
+            )
+        if picture.shape[:2] == (self.size, self.size):
+            return picture
+        resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+
+    def pack(self, pictures: Sequence[np.ndarray] | np.ndarray) -> Tensor:
+        """Pictures of any sizes as one uint8 tensor of shape (N, 3, size, size), channels last in memory."""
+        if not len(pictures):
+            return torch.empty((0, 3, self.size, self.size), dtype=torch.uint8)
+        batch = np.stack([self.resize(picture) for picture in pictures])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+    def normalise(self, batch: Tensor) -> Tensor:
+        """uint8 of shape (N, 3, H, W) to the float32 that the network takes, on the batch's device."""
+        scale = 1 / (255 * torch.tensor(self.std, device=batch.device))
+        shift = torch.tensor(self.mean, device=batch.device) * 255 * scale
+        normalised = batch.float() * scale.view(3, 1, 1) - shift.view(3, 1, 1)
+        return normalised.contiguous(memory_format=torch.channels_last)

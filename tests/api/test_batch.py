@@ -1,0 +1,187 @@
+import gc
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api.batch import natural_key, write_atomically
+from tests.pictures import encode, noise, zipped
+
+
+def grey(value: int) -> bytes:
+    return encode(np.full((32, 32, 3), value, np.uint8))
+
+
+PICTURES = {f"{i}.png": grey(i) for i in (10, 2, 1, 100)}
+
+
+def send_files(client: FlaskClient, files: dict[str, bytes], team: str = "x") -> TestResponse:
+    data = {"files": [(io.BytesIO(content), name) for name, content in files.items()]}
+    return client.post("/batch", query_string={"team": team}, data=data)
+
+
+def send_archive(client: FlaskClient, archive: bytes, team: str = "x") -> TestResponse:
+    data = {"archive": (io.BytesIO(archive), "pictures")}
+    return client.post("/batch", query_string={"team": team}, data=data)
+
+
+def tarred(files: dict[str, bytes], mode: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(mode=mode, fileobj=file) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+def check(response: TestResponse, outputs: Path, team: str = "x") -> None:
+    assert response.status_code == 200
+    assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
+    for row in response.json:
+        assert set(row) == {"image_id", "prediction"}
+        value = int(row["image_id"].removesuffix(".png"))
+        assert row["prediction"] == pytest.approx(value / 255, abs=1e-6)
+    assert (outputs / f"{team}_prediction.json").read_bytes() == response.data
+    assert [path.name for path in outputs.iterdir()] == [f"{team}_prediction.json"]
+
+
+def test_repeated_files(client: FlaskClient, outputs: Path) -> None:
+    check(send_files(client, PICTURES), outputs)
+
+
+def test_zip(client: FlaskClient, outputs: Path) -> None:
+    check(send_archive(client, zipped(PICTURES)), outputs)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_tar(mode: str, client: FlaskClient, outputs: Path) -> None:
+    check(send_archive(client, tarred(PICTURES, mode)), outputs)
+
+
+def test_folders_and_litter_are_passed_over(client: FlaskClient, outputs: Path) -> None:
+    files = {f"test_images/{name}": content for name, content in PICTURES.items()}
+    files |= {"__MACOSX/._1.png": b"litter", "test_images/.DS_Store": b"litter", "empty/": b""}
+    check(send_archive(client, zipped(files)), outputs)
+
+
+@pytest.mark.parametrize("team", ["Team Rocket", "a.b-c_1", "7"])
+def test_good_names_of_teams(team: str, client: FlaskClient, outputs: Path) -> None:
+    check(send_files(client, PICTURES, team), outputs, team)
+
+
+@pytest.mark.parametrize("team", ["../x", "", "x" * 200, "a/b", "a\\b", ".x", "x\n", "..", "x\0", "é"])
+def test_bad_names_of_teams_are_refused_and_write_nothing(
+    team: str, client: FlaskClient, outputs: Path
+) -> None:
+    response = send_files(client, PICTURES, team)
+    assert response.status_code == 400
+    assert "?team=NAME" in response.json["detail"]
+    assert not outputs.exists()
+
+
+def test_unreadable_pictures_are_left_out_and_listed(client: FlaskClient, outputs: Path) -> None:
+    bad = PICTURES | {"3.png": grey(3)[:60], "notes.txt": b"hello"}
+    response = send_archive(client, zipped(bad))
+    assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
+    assert response.headers["X-Unreadable-Count"] == "2"
+    listed = json.loads((outputs / "x_unreadable.json").read_bytes())
+    assert [row["image_id"] for row in listed] == ["3.png", "notes.txt"]
+    assert "cut short" in listed[0]["error"]
+    # The next sound batch of the team takes the list away.
+    check(send_archive(client, zipped(PICTURES)), outputs)
+
+
+def test_nothing_readable(client: FlaskClient, outputs: Path) -> None:
+    response = send_archive(client, zipped({"a.txt": b"a", "b.txt": b"b"}))
+    assert response.status_code == 422
+    assert "none of the 2 files" in response.json["detail"]
+    assert [row["image_id"] for row in response.json["unreadable"]] == ["a.txt", "b.txt"]
+    assert not outputs.exists()
+
+
+def test_empty_archive(client: FlaskClient) -> None:
+    response = send_archive(client, zipped({}))
+    assert response.status_code == 422
+    assert "no file" in response.json["detail"]
+
+
+def test_same_name_twice(client: FlaskClient, outputs: Path) -> None:
+    response = send_archive(client, zipped({"REAL/1.png": grey(1), "FAKE/1.png": grey(2)}))
+    assert response.status_code == 400
+    assert "'1.png'" in response.json["detail"]
+    assert not outputs.exists()
+
+
+def test_more_pictures_than_a_chunk(client: FlaskClient) -> None:
+    files = {f"{i}.png": grey(i % 256) for i in range(299, -1, -1)}
+    rows = send_archive(client, zipped(files)).json
+    assert [row["image_id"] for row in rows] == [f"{i}.png" for i in range(300)]
+    assert rows[299]["prediction"] == pytest.approx((299 - 256) / 255, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("as_files", [True, False])
+def test_too_many_files(as_files: bool, client: FlaskClient, outputs: Path) -> None:
+    files = {f"{i}.png": grey(1) for i in range(302)}
+    response = send_files(client, files) if as_files else send_archive(client, zipped(files))
+    assert response.status_code == 413
+    gc.collect()  # werkzeug leaves the files of a form that it gives up on to the collector, which warns
+    assert not outputs.exists()
+
+
+def test_one_file_too_large_is_unreadable_and_the_others_are_not(client: FlaskClient) -> None:
+    response = send_files(client, PICTURES | {"big.png": b"\x89PNG" + b"x" * 250_000})
+    assert len(response.json) == 4
+    assert response.headers["X-Unreadable-Count"] == "1"
+
+
+def test_upload_too_large(client: FlaskClient) -> None:
+    response = client.post(
+        "/batch?team=x", data=b"x" * 2_100_000, content_type="multipart/form-data; boundary=x"
+    )
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"file": (io.BytesIO(b"x"), "x.png")},
+        {"files": (io.BytesIO(b"x"), "x.png"), "archive": (io.BytesIO(b"x"), "x.zip")},
+        {"archive": [(io.BytesIO(b"x"), "x.zip"), (io.BytesIO(b"x"), "y.zip")]},
+    ],
+)
+def test_wrong_fields(data: dict, client: FlaskClient) -> None:
+    response = client.post("/batch?team=x", data=data)
+    assert response.status_code == 400
+    assert "`files`" in response.json["detail"]
+
+
+def test_natural_order() -> None:
+    names = ["b1.png", "10.png", "a10.png", "9.png", "a9.png", "010.png"]
+    assert sorted(names, key=natural_key) == ["9.png", "010.png", "10.png", "a9.png", "a10.png", "b1.png"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    write_atomically(path, b"old")
+
+    def fail(*arguments: object) -> None:
+        raise OSError("disk is full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk is full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_picture_of_another_size(client: FlaskClient) -> None:
+    rows = send_files(client, {"large.png": encode(noise(0, 100, 50))}).json
+    assert rows[0]["prediction"] == pytest.approx(noise(0, 100, 50).mean() / 255, abs=0.02)

@@ -1,0 +1,136 @@
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api.app import create_app
+from model.predictor import Predictor
+from tests.pictures import encode, noise
+
+GREY = np.full((32, 32, 3), 51, np.uint8)  # a fifth of white: the stand-in predictor says 0.2
+
+
+def form(client: FlaskClient, data: bytes, name: str = "x.png") -> TestResponse:
+    return client.post("/predict", data={"file": (io.BytesIO(data), name)})
+
+
+def body(client: FlaskClient, data: bytes) -> TestResponse:
+    return client.post("/predict", data=data, content_type="image/png")
+
+
+def as_json(client: FlaskClient, data: bytes) -> TestResponse:
+    return client.post("/predict", json={"file": base64.b64encode(data).decode()})
+
+
+Send = Callable[[FlaskClient, bytes], TestResponse]
+FORMS: list[Send] = [form, body, as_json]
+
+
+@pytest.mark.parametrize("send", FORMS)
+def test_each_form_gives_the_same_answer(send: Send, client: FlaskClient) -> None:
+    response = send(client, encode(GREY))
+    assert response.status_code == 200
+    assert response.json == {
+        "label": "FAKE",
+        "confidence": 0.8,
+        "prediction": 0.2,
+        "width": 32,
+        "height": 32,
+        "resized": False,
+    }
+
+
+def test_forms_agree_with_the_shipped_model(shipped: Predictor) -> None:
+    client = create_app({"TESTING": True}, shipped).test_client()
+    data = encode(noise(5))
+    predictions = [send(client, data).json["prediction"] for send in FORMS]
+    expected = shipped.predict([noise(5)])[0]
+    np.testing.assert_allclose(predictions, expected, atol=1e-6)
+
+
+def test_data_url_and_wrapped_base64(client: FlaskClient) -> None:
+    text = base64.encodebytes(encode(GREY)).decode()
+    for sent in (text, "data:image/png;base64," + text):
+        assert client.post("/predict", json={"file": sent}).json["prediction"] == 0.2
+
+
+def test_curls_default_content_type_is_a_body(client: FlaskClient) -> None:
+    response = client.post("/predict", data=encode(GREY), content_type="application/x-www-form-urlencoded")
+    assert response.json["prediction"] == 0.2
+
+
+def test_a_larger_picture_is_resized_and_the_answer_says_so(client: FlaskClient) -> None:
+    answer = form(client, encode(np.full((60, 80, 3), 204, np.uint8))).json
+    assert answer["label"] == "REAL"
+    assert (answer["width"], answer["height"], answer["resized"]) == (80, 60, True)
+
+
+TRUNCATED = {kind: encode(noise(0, 64, 64), kind)[:-400] for kind in ("PNG", "JPEG")}
+
+
+@pytest.mark.parametrize("send", FORMS)
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"just text", 415, "PNG, JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", 415, "PNG, JPEG"),
+        (TRUNCATED["PNG"], 422, "cut short"),
+        (TRUNCATED["JPEG"], 422, "cut short"),
+        (encode(noise(0, 600, 600), "JPEG"), 413, "600x600 pixels"),
+        (b"x" * 250_000, 413, "less|smaller"),
+        (b"", 400, "no picture|exactly one"),
+    ],
+)
+def test_bad_pictures(send: Send, data: bytes, status: int, words: str, client: FlaskClient) -> None:
+    response = send(client, data)
+    assert response.status_code == status
+    assert response.mimetype == "application/problem+json"
+    assert any(word in response.json["detail"] for word in words.split("|"))
+    assert send(client, encode(GREY)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "no picture"),
+        ({"data": {"picture": (io.BytesIO(b"x"), "x.png")}}, "fields sent: picture"),
+        ({"data": {"file": "not a file"}, "content_type": "multipart/form-data"}, "as a file"),
+        ({"data": b"x", "content_type": "multipart/form-data"}, "multipart field `file`"),
+        ({"data": "{", "content_type": "application/json"}, ""),
+        ({"json": ["x"]}, "the JSON must be"),
+        ({"json": {"image": "x"}}, "the JSON must be"),
+        ({"json": {"file": 7}}, "the JSON must be"),
+        ({"json": {"file": "§§§"}}, "not base64"),
+        ({"json": {"file": "abc"}}, "not base64"),
+        ({"json": {"file": "data:image/png,abc"}}, "data URL"),
+    ],
+)
+def test_malformed_requests(arguments: dict, words: str, client: FlaskClient) -> None:
+    response = client.post("/predict", **arguments)
+    assert response.status_code == 400
+    assert response.mimetype == "application/problem+json"
+    assert words in response.json["detail"]
+
+
+def test_two_pictures_are_one_too_many(client: FlaskClient) -> None:
+    files = [(io.BytesIO(encode(GREY)), f"{i}.png") for i in range(2)]
+    response = client.post("/predict", data={"file": files})
+    assert response.status_code == 400
+    assert "/batch" in response.json["detail"]
+
+
+def test_not_ready(client: FlaskClient) -> None:
+    client.application.extensions["cifake"].ready = False
+    response = form(client, encode(GREY))
+    assert response.status_code == 503
+    assert response.json["type"].endswith("not-ready")
+
+
+def test_nothing_is_written(client: FlaskClient, outputs: Path) -> None:
+    form(client, encode(GREY))
+    assert not outputs.exists()

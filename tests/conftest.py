@@ -1,0 +1,71 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from model.checkpoint import Checkpoint
+from model.network import Architecture, build_network
+from model.predictor import Predictor, Verdict
+from model.preprocess import Preprocess
+
+
+class MeanPredictor:
+    """Stands in for the network: P(REAL) is the mean brightness, so that a test knows the answer."""
+
+    checkpoint = Checkpoint(Architecture(), Preprocess(), weights={})
+    preprocess = Preprocess()
+
+    def predict(self, pictures: list[np.ndarray]) -> np.ndarray:
+        return np.array([picture.mean() / 255 for picture in pictures])
+
+    def verdict(self, prediction: float) -> Verdict:
+        return Verdict("REAL", prediction) if prediction >= 0.5 else Verdict("FAKE", 1 - prediction)
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def app(outputs: Path) -> Flask:
+    settings = {
+        "TESTING": True,
+        "OUTPUT_DIR": str(outputs),
+        "MAX_IMAGE_BYTES": 200_000,
+        "MAX_IMAGE_PIXELS": 250_000,
+        "MAX_BATCH_BYTES": 2_000_000,
+        "MAX_BATCH_FILES": 300,
+        "MAX_UNPACKED_BYTES": 5_000_000,
+    }
+    return create_app(settings, MeanPredictor())
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Predictor:
+    return Predictor.load(device="cpu")
+
+
+@pytest.fixture
+def random_checkpoint() -> Checkpoint:
+    """A checkpoint whose weights nobody trained."""
+    architecture = Architecture("small-pool", "linear")
+    return Checkpoint(architecture, Preprocess(), build_network(architecture).state_dict())
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder that real data was unpacked to; without it the tests that need it are skipped."""
+    folder = os.environ.get("CIFAKE_DATA")
+    if not folder:
+        pytest.skip("CIFAKE_DATA does not say where the real data is")
+    return Path(folder)

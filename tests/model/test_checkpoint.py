@@ -1,0 +1,103 @@
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import Checkpoint, CheckpointError, save_atomically
+from model.network import Architecture, build_network
+from model.preprocess import HALF, IMAGENET_MEAN
+
+
+def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "model.pth"
+    saved = replace(
+        random_checkpoint, positive="FAKE", temperature=1.5, recipe={"name": "x"}, metrics={"accuracy": 0.5}
+    )
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    assert len(loaded.digest) == 64
+    assert replace(loaded, weights={}, digest="") == replace(saved, weights={})
+    for name, tensor in saved.weights.items():
+        assert torch.equal(loaded.weights[name].float(), tensor.half().float() if tensor.ndim > 1 else tensor)
+    assert [path.name for path in path.parent.iterdir()] == ["model.pth"]
+
+
+def test_file_is_small_enough_to_ship(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    random_checkpoint.save(tmp_path / "model.pth")
+    assert (tmp_path / "model.pth").stat().st_size < 25_000_000
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.resnet."])
+def test_bare_state_dict_with_one_output(prefix: str, tmp_path: Path) -> None:
+    architecture = Architecture("imagenet", "linear")
+    weights = build_network(architecture).state_dict()
+    torch.save({prefix + name: tensor for name, tensor in weights.items()}, tmp_path / "x.pth")
+    loaded = Checkpoint.load(tmp_path / "x.pth")
+    assert loaded.architecture == architecture
+    assert (loaded.preprocess.size, loaded.preprocess.mean) == (224, HALF)
+    assert torch.equal(loaded.network().state_dict()["fc.weight"], weights["fc.weight"])
+
+
+def test_bare_state_dict_with_mlp_head(tmp_path: Path) -> None:
+    architecture = Architecture("imagenet", "mlp")
+    torch.save(build_network(architecture).state_dict(), tmp_path / "x.pth")
+    loaded = Checkpoint.load(tmp_path / "x.pth")
+    assert loaded.architecture == architecture
+    assert (loaded.preprocess.size, loaded.preprocess.mean) == (224, IMAGENET_MEAN)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"there is no file .*nowhere\.pth"):
+        Checkpoint.load(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x04garbage"])
+def test_not_a_torch_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot|not a file that torch can read"):
+        Checkpoint.load(tmp_path / "x.pth")
+
+
+class Exploit:
+    ran = False
+
+    def __reduce__(self) -> tuple:
+        return setattr, (Exploit, "ran", True)
+
+
+def test_no_code_of_the_file_runs(tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(pickle.dumps(Exploit(), protocol=2))
+    with pytest.raises(CheckpointError):
+        Checkpoint.load(tmp_path / "x.pth")
+    assert not Exploit.ran
+
+
+def test_other_dictionaries_are_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="neither a checkpoint nor the state dict"):
+        Checkpoint.load(tmp_path / "x.pth")
+
+
+def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    random_checkpoint.save(tmp_path / "x.pth")
+    content = torch.load(tmp_path / "x.pth", weights_only=True)
+    del content["temperature"]
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="incomplete checkpoint.*temperature"):
+        Checkpoint.load(tmp_path / "x.pth")
+
+
+def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
+    with pytest.raises(CheckpointError, match="do not fit"):
+        replace(random_checkpoint, architecture=Architecture("small-pool", "mlp")).network()
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"old")
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        save_atomically(lambda: None, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,101 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from model import SHIPPED
+from model.checkpoint import Checkpoint
+from model.predictor import Predictor
+from tests.pictures import noise
+
+
+def test_alone_or_in_a_batch(shipped: Predictor) -> None:
+    pictures = [noise(seed) for seed in range(64)]
+    together = shipped.predict(pictures)
+    alone = np.concatenate([shipped.predict([picture]) for picture in pictures])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    assert together.min() >= 0
+    assert together.max() <= 1
+    assert together.std() > 0
+
+
+def test_more_pictures_than_a_batch_keep_their_order(random_checkpoint: Checkpoint) -> None:
+    pictures = [noise(seed) for seed in range(11)]
+    small, large = Predictor(random_checkpoint, "cpu", batch_size=4), Predictor(random_checkpoint, "cpu")
+    np.testing.assert_allclose(small.logits(pictures), large.logits(pictures), atol=1e-5)
+
+
+def test_sizes_may_be_mixed(shipped: Predictor) -> None:
+    mixed = shipped.predict([noise(0), noise(1, 64, 48)])
+    resized = shipped.preprocess.resize(noise(1, 64, 48))
+    np.testing.assert_allclose(mixed, shipped.predict([noise(0), resized]), atol=1e-6)
+
+
+def test_nothing_gives_nothing(shipped: Predictor) -> None:
+    assert shipped.predict([]).shape == (0,)
+
+
+def test_prediction_is_the_sigmoid_of_the_tempered_logit(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor(replace(random_checkpoint, temperature=2.0), "cpu")
+    expected = torch.sigmoid(torch.tensor(predictor.logits([noise()])) / 2)
+    np.testing.assert_allclose(predictor.predict([noise()]), expected, atol=1e-9)
+
+
+def test_extreme_logits_do_not_overflow(random_checkpoint: Checkpoint) -> None:
+    weights = dict(random_checkpoint.weights)
+    weights["fc.bias"] = torch.tensor([-5000.0])
+    assert Predictor(replace(random_checkpoint, weights=weights), "cpu").predict([noise()])[0] < 1e-300
+
+
+def test_label_one_as_fake_is_turned_round(random_checkpoint: Checkpoint) -> None:
+    real = Predictor(random_checkpoint, "cpu").predict([noise()])
+    fake = Predictor(replace(random_checkpoint, positive="FAKE"), "cpu").predict([noise()])
+    np.testing.assert_allclose(real + fake, 1)
+
+
+def test_verdict_follows_the_threshold(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor(replace(random_checkpoint, threshold=0.7), "cpu")
+    assert predictor.verdict(0.7).label == "REAL"
+    assert predictor.verdict(0.69).label == "FAKE"
+    assert predictor.verdict(0.2).confidence == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_hackathon_state_dict_answers(linear: bool, tmp_path: Path) -> None:
+    from torchvision.models import resnet18
+
+    network = resnet18(num_classes=1)
+    if not linear:
+        network.fc = nn.Sequential(
+            nn.Linear(512, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, 1), nn.Sigmoid()
+        )
+    torch.save(network.state_dict(), tmp_path / "x.pth")
+    predictor = Predictor.load(tmp_path / "x.pth", "cpu")
+    output = network.eval()(predictor.preprocess.normalise(predictor.preprocess.pack([noise()])))
+    expected = torch.sigmoid(output) if linear else output
+    np.testing.assert_allclose(predictor.predict([noise()]), expected.detach().numpy()[0], atol=1e-5)
+
+
+def test_shipped_model_is_whole(shipped: Predictor) -> None:
+    assert SHIPPED.stat().st_size < 25_000_000
+    assert shipped.checkpoint.recipe["name"] == "cifake"
+    assert shipped.checkpoint.metrics["validation"]["accuracy"] > 0.97
+    assert shipped.checkpoint.data["training"]["pictures"] > 90_000
+    assert {tensor.dtype for tensor in shipped.checkpoint.weights.values() if tensor.ndim > 1} == {
+        torch.float16
+    }
+
+
+def test_shipped_model_on_real_pictures(shipped: Predictor, data: Path) -> None:
+    """A tenth of the test split. Not the figure to quote: that is `training evaluate`'s."""
+    from model.images import decode
+
+    right = []
+    for label, real in (("REAL", True), ("FAKE", False)):
+        files = sorted((data / "cifake" / "test" / label).iterdir())[::10]
+        predictions = shipped.predict([decode(path.read_bytes()) for path in files])
+        right += list((predictions >= 0.5) == real)
+    assert np.mean(right) > 0.955

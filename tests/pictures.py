@@ -1,0 +1,31 @@
+"""Pictures that the tests make themselves."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+
+def noise(seed: int = 0, width: int = 32, height: int = 32) -> np.ndarray:
+    """A smooth random picture, uint8 RGB: it survives JPEG better than white noise."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def encode(picture: np.ndarray | Image.Image, file_format: str = "PNG", **options: object) -> bytes:
+    """The bytes of a picture file."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip archive of named files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file.getvalue()

@@ -1,0 +1,93 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.pictures import noise
+from training.augment import Augmentation, crop, jpeg, redraw_chroma
+
+NOTHING = Augmentation(flip=False, shift=0, decoder=0, recompress=0)
+
+
+def batch(count: int = 8) -> torch.Tensor:
+    pictures = np.stack([noise(seed) for seed in range(count)])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_changes_nothing() -> None:
+    assert torch.equal(NOTHING(batch(), 32, seeded()), batch())
+
+
+def test_the_seed_decides() -> None:
+    augmentation = Augmentation()
+    first, again, other = (augmentation(batch(64), 24, seeded(seed)) for seed in (1, 1, 2))
+    assert first.shape == (64, 3, 24, 24)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_batch_that_goes_in_is_not_changed() -> None:
+    before = batch(64)
+    Augmentation(decoder=1, recompress=1)(before, 32, seeded())
+    assert torch.equal(before, batch(64))
+
+
+def test_flip_mirrors_about_half() -> None:
+    flipped = Augmentation(flip=True, shift=0, decoder=0, recompress=0)(batch(64), 32, seeded())
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(flipped, batch(64), strict=True)]
+    kept = [torch.equal(a, b) for a, b in zip(flipped, batch(64), strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 16 <= sum(mirrored) <= 48
+
+
+@pytest.mark.parametrize(("size", "beyond"), [(32, 2), (16, 0), (20, 3)])
+def test_crop_is_a_window_of_the_mirrored_picture(size: int, beyond: int) -> None:
+    windows = crop(batch(), size, beyond, seeded())
+    padded = torch.nn.functional.pad(batch().float(), (beyond,) * 4, mode="reflect").to(torch.uint8)
+    for window, picture in zip(windows, padded, strict=True):
+        places = picture.unfold(1, size, 1).unfold(2, size, 1)  # (3, rows, columns, size, size)
+        assert (places == window[:, None, None]).all(-1).all(-1).all(0).any()
+
+
+def test_crops_fall_everywhere() -> None:
+    ramp = torch.arange(32, dtype=torch.uint8).expand(500, 3, 32, 32)
+    lefts = crop(ramp, 16, 0, seeded())[:, 0, 0, 0]
+    assert set(lefts.tolist()) == set(range(17))
+
+
+def test_jpeg_changes_little_at_high_quality_and_more_at_low() -> None:
+    picture = noise()
+    high, low = (np.abs(jpeg(picture, q).astype(int) - picture).mean() for q in (95, 10))
+    assert high < 8
+    assert low > high
+
+
+def test_redrawn_chroma_leaves_grey_and_luma() -> None:
+    grey = batch().float().mean(1, keepdim=True).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    assert (redraw_chroma(grey, seeded()).int() - grey.int()).abs().max() <= 1
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    soft = (batch() / 2 + 64).to(torch.uint8)  # away from 0 and 255, where clipping changes luma
+    change = ((redraw_chroma(soft, seeded()).float() - soft) * luma).sum(1)
+    assert change.abs().max() < 1
+
+
+def test_redrawn_chroma_is_about_what_decoders_differ_by() -> None:
+    """On chroma that JPEG has halved already, as in the data, the change is a few grey levels at most."""
+    file = io.BytesIO()
+    Image.fromarray(noise()).save(file, "JPEG", quality=75)
+    decoded = torch.tensor(np.asarray(Image.open(file))).permute(2, 0, 1).expand(64, 3, 32, 32)
+    change = (redraw_chroma(decoded, seeded()).float() - decoded).square().mean().sqrt()
+    assert 0.1 < change < 6
+
+
+def test_shares_are_kept() -> None:
+    changed = Augmentation(flip=False, shift=0, decoder=0, recompress=0.25)(batch(400), 32, seeded())
+    share = (changed != batch(400)).flatten(1).any(1).float().mean()
+    assert 0.18 < share < 0.32

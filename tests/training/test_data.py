@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.preprocess import Preprocess
+from tests.pictures import encode, noise
+from training.data import DataError, Pictures, drop_repeats, hold_out, read_split
+
+
+def pictures(seeds: list[int], labels: list[int] | None = None) -> Pictures:
+    images = np.stack([noise(seed) for seed in seeds])
+    given = labels or [i % 2 for i in range(len(seeds))]
+    return Pictures(images, np.array(given, np.uint8), [f"{seed}.png" for seed in seeds], [])
+
+
+def write(folder: Path, real: int, fake: int) -> Path:
+    for name, count, first in (("REAL", real, 0), ("FAKE", fake, 1000)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            (folder / name / f"{i}.png").write_bytes(encode(noise(first + i)))
+    return folder
+
+
+def test_reads_labels_from_folders(tmp_path: Path) -> None:
+    split = read_split(write(tmp_path, 3, 2), Preprocess())
+    assert split.labels.tolist() == [1, 1, 1, 0, 0]
+    assert split.names[0] == "REAL/0.png"
+    assert (split.images[0] == noise(0)).all()
+    assert (split.images[4] == noise(1001)).all()
+
+
+def test_other_sizes_are_brought_to_the_networks(tmp_path: Path) -> None:
+    write(tmp_path, 1, 1)
+    (tmp_path / "REAL" / "large.png").write_bytes(encode(noise(7, 100, 60)))
+    assert read_split(tmp_path, Preprocess(48)).images.shape == (3, 48, 48, 3)
+
+
+def test_unreadable_files_are_named_and_left_out(tmp_path: Path) -> None:
+    write(tmp_path, 2, 2)
+    (tmp_path / "REAL" / "0.png").write_bytes(encode(noise(0))[:50])
+    (tmp_path / "FAKE" / "notes.txt").write_text("not a picture, by its name")
+    split = read_split(tmp_path, Preprocess())
+    assert split.names == ["REAL/1.png", "FAKE/0.png", "FAKE/1.png"]
+    [(name, reason)] = split.unreadable
+    assert name == "REAL/0.png"
+    assert "cut short" in reason
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder REAL"):
+        read_split(tmp_path, Preprocess())
+
+
+def test_an_empty_class_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="FAKE holds no picture"):
+        read_split(write(tmp_path, 2, 0), Preprocess())
+
+
+def test_repeats_and_leaks_are_dropped() -> None:
+    train, test = pictures([1, 2, 3, 2, 4, 1]), pictures([9, 4, 8, 8])
+    kept, leaked, repeats = drop_repeats(train, [test])
+    assert kept.names == ["1.png", "2.png", "3.png"]
+    assert (leaked, repeats) == (1, 2)
+
+
+def test_digest_depends_on_pixels_and_labels_only() -> None:
+    first = pictures([1, 2], [0, 1])
+    assert first.digest() == pictures([2, 1], [1, 0]).digest()
+    assert first.digest() != pictures([1, 2], [1, 0]).digest()
+    assert first.digest() != pictures([1, 3], [0, 1]).digest()
+
+
+def test_hold_out_is_stratified_disjoint_and_seeded() -> None:
+    everything = pictures(list(range(60)), [0] * 40 + [1] * 20)
+    rest, held = hold_out(everything, 0.25, seed=3)
+    assert np.bincount(held.labels).tolist() == [10, 5]
+    assert not set(rest.names) & set(held.names)
+    assert len(rest) + len(held) == 60
+    assert hold_out(everything, 0.25, seed=3)[1].names == held.names
+    assert hold_out(everything, 0.25, seed=4)[1].names != held.names
+
+
+def test_hold_out_keeps_one_of_each_class() -> None:
+    rest, held = hold_out(pictures(list(range(4)), [0, 0, 1, 1]), 0.01, seed=0)
+    assert sorted(rest.labels) == sorted(held.labels) == [0, 1]
+    with pytest.raises(DataError, match="two different pictures"):
+        hold_out(pictures([1, 2, 3], [0, 0, 1]), 0.5, seed=0)

@@ -1,0 +1,107 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.network import build_network
+from training import loop
+from training.data import Pictures
+from training.loop import Epoch, ResumeError, one_cycle, train, write_history
+from training.recipes import RECIPES
+
+RECIPE = replace(RECIPES["cifake"], windows=(16, 16, 32), batch_size=16, learning_rate=0.02, average=0.5)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[Pictures, Pictures]:
+    """Checked and plain pictures in noise: a texture that a network learns within a few steps."""
+    random = np.random.default_rng(0)
+    images = random.integers(90, 166, (128, 32, 32, 3), dtype=np.uint8)
+    labels = (np.arange(128) % 2).astype(np.uint8)
+    checks = (np.indices((32, 32)).sum(0) % 2 * 80).astype(np.uint8)
+    images[labels == 1] += checks[..., None]
+    everything = Pictures(images, labels, [str(i) for i in range(128)], [])
+    return everything.take(np.arange(96)), everything.take(np.arange(96, 128))
+
+
+@pytest.fixture(scope="module")
+def unbroken(pictures: tuple[Pictures, Pictures], tmp_path_factory: pytest.TempPathFactory) -> loop.Trained:
+    return train(RECIPE, *pictures, tmp_path_factory.mktemp("run") / "state", device="cpu")
+
+
+def test_it_learns(unbroken: loop.Trained) -> None:
+    assert [row.window for row in unbroken.history] == [16, 16, 32]
+    assert unbroken.history[-1].train_accuracy > unbroken.history[0].train_accuracy
+    assert unbroken.best.validation_accuracy > 0.9
+    assert unbroken.best.validation_loss == min(row.validation_loss for row in unbroken.history)
+
+
+def test_a_broken_run_ends_like_an_unbroken_one(
+    unbroken: loop.Trained,
+    pictures: tuple[Pictures, Pictures],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(row: Epoch) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "describe", killed)  # called right after an epoch's state is saved
+        train(RECIPE, *pictures, tmp_path / "state", device="cpu")
+    resumed = train(RECIPE, *pictures, tmp_path / "state", resume=True, device="cpu")
+    assert all(torch.equal(resumed.weights[name], tensor) for name, tensor in unbroken.weights.items())
+    timeless = [[replace(row, seconds=0) for row in run.history] for run in (resumed, unbroken)]
+    assert timeless[0] == timeless[1]
+
+
+def test_resume_needs_a_state(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    with pytest.raises(ResumeError, match="nothing to resume"):
+        train(RECIPE, *pictures, tmp_path / "state", resume=True)
+
+
+@pytest.mark.parametrize("what", ["recipe", "data"])
+def test_resume_refuses_the_state_of_another_run(
+    what: str, pictures: tuple[Pictures, Pictures], tmp_path: Path
+) -> None:
+    short = replace(RECIPE, windows=(16,))
+    train(short, *pictures, tmp_path / "state", device="cpu")
+    training, validation = pictures
+    with pytest.raises(ResumeError, match=f"another {what}"):
+        if what == "recipe":
+            train(replace(short, seed=1), training, validation, tmp_path / "state", resume=True)
+        else:
+            fewer = training.take(np.arange(90))
+            train(short, fewer, validation, tmp_path / "state", resume=True)
+
+
+def test_first_weights_are_where_it_starts(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = build_network(RECIPE.architecture).state_dict()
+    still = replace(RECIPE, windows=(16,), learning_rate=0.0)
+    trained = train(still, *pictures, tmp_path / "state", first, device="cpu")
+    assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
+
+
+def test_it_stops_early_when_validation_stalls(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    stalled = replace(RECIPE, windows=(32,) * 6, learning_rate=0.0, patience=1, average=0.0)
+    training, validation = pictures
+    trained = train(stalled, training, validation, tmp_path / "state", device="cpu")
+    assert len(trained.history) < 6
+
+
+def test_one_cycle_goes_up_and_down_in_lines() -> None:
+    factor = one_cycle(steps=100, warmup=0.2)
+    values = [factor(step) for step in range(101)]
+    assert values[0] == pytest.approx(0.05)
+    assert max(values) == values[19] == values[20] == 1
+    assert values[60] == pytest.approx(0.5)
+    assert values[100] == 0
+
+
+def test_history_is_written_as_csv(unbroken: loop.Trained, tmp_path: Path) -> None:
+    write_history(unbroken.history, tmp_path / "history.csv")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,window,train_loss,train_accuracy,validation_loss")
+    assert len(lines) == 4

@@ -1,0 +1,1 @@
+"""From folders of pictures to a checkpoint and a report. Imports `model`, never `api`."""

@@ -1,0 +1,116 @@
+"""Augmentation of whole batches of uint8 pictures, before normalisation."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+# JPEG's colour transform: full-range BT.601 (ITU-T T.871). Rows: Y, Cb - 128, Cr - 128.
+_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+_TO_RGB = torch.linalg.inv(_TO_YCC)
+
+
+Change = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to a picture each time it is trained on.
+
+    flip: mirror half of the pictures left to right.
+    shift: pixels by which the window that is trained on may reach past the picture's edge.
+    decoder: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
+    recompress: share of pictures that are saved as JPEG once more, at a quality from
+        `lowest_quality` to 95.
+
+    The last two are there so that neither file format nor decoder gives the class away.
+    """
+
+    flip: bool = True
+    shift: int = 2
+    decoder: float = 0.25
+    recompress: float = 0.1
+    lowest_quality: int = 50
+
+    def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
+        """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even."""
+        # Decoder and JPEG first: their 8x8 and 2x2 grids start at a file's corner, not at a shifted one.
+        if self.decoder:
+            batch = _some(batch, self.decoder, random, redraw_chroma)
+        if self.recompress:
+            batch = _some(batch, self.recompress, random, self._recompress)
+        if self.flip:
+            mirrored = torch.rand(len(batch), generator=random) < 0.5
+            batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
+        return crop(batch, size, self.shift, random)
+
+    def _recompress(self, batch: Tensor, random: torch.Generator) -> Tensor:
+        qualities = torch.randint(self.lowest_quality, 96, (len(batch),), generator=random)
+        pictures = batch.permute(0, 2, 3, 1).numpy()
+        saved = [jpeg(picture, int(q)) for picture, q in zip(pictures, qualities, strict=True)]
+        return torch.from_numpy(np.stack(saved)).permute(0, 3, 1, 2)
+
+
+def _some(batch: Tensor, share: float, random: torch.Generator, change: Change) -> Tensor:
+    """`change` applied to each picture with probability `share`."""
+    chosen = torch.rand(len(batch), generator=random) < share
+    if not chosen.any():
+        return batch
+    batch = batch.clone()
+    batch[chosen] = change(batch[chosen], random)
+    return batch
+
+
+def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """An RGB picture, uint8 of shape (H, W, 3), saved as JPEG at `quality` 1 to 95 and read again."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
+    """Chroma brought to half resolution and back, mixed with the original by a random weight.
+
+    JPEG stores chroma at half resolution, and decoders differ in how they bring it back:
+    libjpeg-turbo by a triangle filter, libjpeg 7 and later by a larger inverse DCT, others by
+    repeating it. Batch is uint8 of shape (N, 3, H, W), H and W even.
+    """
+    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, batch.float())
+    half = F.avg_pool2d(ycc[:, 1:], 2)
+    kinds = [
+        half.repeat_interleave(2, 2).repeat_interleave(2, 3),
+        F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False),
+        F.interpolate(half, scale_factor=2, mode="bicubic", align_corners=False),
+    ]
+    kind = torch.randint(len(kinds), (len(batch),), generator=random)
+    redrawn = torch.stack(kinds)[kind, torch.arange(len(batch))]
+    weight = torch.rand((len(batch), 1, 1, 1), generator=random)
+    chroma = torch.lerp(ycc[:, 1:], redrawn, weight)
+    rgb = torch.einsum("ij,njhw->nihw", _TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
+    return rgb.round().clamp(0, 255).to(torch.uint8)
+
+
+def crop(batch: Tensor, size: int, beyond: int, random: torch.Generator) -> Tensor:
+    """A random (size, size) window of each picture, reaching up to `beyond` pixels past its edge.
+
+    What lies past the edge is the picture mirrored. With `size` equal to the picture's side it is
+    a random shift.
+    """
+    count, _, height, width = batch.shape
+    top = torch.randint(-beyond, height - size + beyond + 1, (count, 1), generator=random)
+    left = torch.randint(-beyond, width - size + beyond + 1, (count, 1), generator=random)
+    rows = _mirror(top + torch.arange(size), height)
+    columns = _mirror(left + torch.arange(size), width)
+    picture = torch.arange(count).view(-1, 1, 1)
+    # Advanced indices on both sides of a slice put the sliced axis last: (N, H, W, 3).
+    return batch[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _mirror(index: Tensor, length: int) -> Tensor:
+    index = index.abs()
+    return torch.where(index >= length, 2 * (length - 1) - index, index)

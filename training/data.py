@@ -1,0 +1,123 @@
+"""Labelled pictures in memory, read from a tree of folders."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.images import ImageError, decode
+from model.preprocess import Preprocess
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+LABELS = {"REAL": 1, "FAKE": 0}
+
+
+class DataError(Exception):
+    """The folder cannot be trained on or evaluated; the message says why."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures with their labels.
+
+    images: uint8 of shape (N, size, size, 3), RGB.
+    labels: uint8 of shape (N,), 1 = REAL, 0 = FAKE.
+    names: paths relative to the folder they were read from.
+    unreadable: (name, reason) of the files that were left out.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    unreadable: list[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: np.ndarray) -> "Pictures":
+        """Those at `index`, in that order."""
+        names = [self.names[i] for i in index]
+        return Pictures(self.images[index], self.labels[index], names, [])
+
+    def pixel_digests(self) -> list[bytes]:
+        """One digest a picture: equal for pictures that are equal pixel by pixel."""
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images]
+
+    def digest(self) -> str:
+        """SHA-256 over all pixels and labels; it does not depend on file names or order."""
+        rows = zip(self.pixel_digests(), self.labels, strict=True)
+        rows_sorted = sorted(digest + bytes([label]) for digest, label in rows)
+        return hashlib.sha256(b"".join(rows_sorted)).hexdigest()
+
+
+def read_split(folder: Path, preprocess: Preprocess) -> Pictures:
+    """The pictures in `folder/REAL` and `folder/FAKE`, brought to the network's size.
+
+    Files that cannot be read are left out and named. Raises DataError where a class is empty.
+    """
+    files: list[Path] = []
+    labels: list[int] = []
+    for name, label in LABELS.items():
+        if not (folder / name).is_dir():
+            raise DataError(f"{folder} has no folder {name}: a split holds REAL/ and FAKE/")
+        found = sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in SUFFIXES)
+        files += found
+        labels += [label] * len(found)
+    pictures = _read(files, labels, folder, preprocess)
+    for name, label in LABELS.items():
+        if not (pictures.labels == label).any():
+            raise DataError(f"{folder / name} holds no picture that can be read")
+    return pictures
+
+
+def _read(files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess) -> Pictures:
+    images = np.empty((len(files), preprocess.size, preprocess.size, 3), np.uint8)
+    kept: list[int] = []
+    unreadable: list[tuple[str, str]] = []
+    names = [str(path.relative_to(folder)) for path in files]
+    for i, path in enumerate(files):
+        try:
+            images[len(kept)] = preprocess.resize(decode(path.read_bytes()))
+        except (ImageError, OSError) as error:
+            unreadable.append((names[i], str(error)))
+        else:
+            kept.append(i)
+    return Pictures(
+        images[: len(kept)],
+        np.array(labels, np.uint8)[kept],
+        [names[i] for i in kept],
+        unreadable,
+    )
+
+
+def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> tuple[Pictures, int, int]:
+    """Train without pictures that stand in `elsewhere` or, pixel for pixel, earlier in itself.
+
+    Returns what is left, the number dropped because they stand elsewhere, and the number of repeats.
+    """
+    outside = {digest for pictures in elsewhere for digest in pictures.pixel_digests()}
+    seen: set[bytes] = set()
+    kept: list[int] = []
+    leaked = 0
+    for i, digest in enumerate(train.pixel_digests()):
+        if digest in outside:
+            leaked += 1
+        elif digest not in seen:
+            seen.add(digest)
+            kept.append(i)
+    return train.take(np.array(kept, int)), leaked, len(train) - leaked - len(kept)
+
+
+def hold_out(pictures: Pictures, share: float, seed: int) -> tuple[Pictures, Pictures]:
+    """(the rest, a random `share` of each class), drawn by `seed`; both keep at least one of each class."""
+    random = np.random.default_rng(seed)
+    held = np.zeros(len(pictures), bool)
+    for label in LABELS.values():
+        of_class = np.flatnonzero(pictures.labels == label)
+        if len(of_class) < 2:
+            raise DataError("a class needs two different pictures: one to train on, one to validate with")
+        count = min(max(1, round(share * len(of_class))), len(of_class) - 1)
+        held[random.choice(of_class, count, replace=False)] = True
+    return pictures.take(np.flatnonzero(~held)), pictures.take(np.flatnonzero(held))

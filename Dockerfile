@@ -15,7 +15,7 @@ RUN grep -E '^torch' requirements.txt > /tmp/torch.txt \
     && rm /tmp/torch.txt
 
 COPY . .
-RUN useradd --system --no-create-home cifake && mkdir /outputs && chown cifake /outputs
+RUN useradd --uid 1000 --no-create-home cifake && mkdir /outputs && chown cifake /outputs
 USER cifake
 VOLUME /outputs
 ENV CIFAKE_BIND=0.0.0.0:8000 CIFAKE_OUTPUT_DIR=/outputs

@@ -1,8 +1,6 @@
 """`POST /batch`: many pictures, the hackathon's JSON as a file and as the answer."""
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +11,7 @@ from flask import Blueprint, Response, current_app, json, request
 from api.archives import ArchiveLimits, read_archive
 from api.errors import BadRequestProblem, BrokenProblem, TooLargeProblem
 from api.service import Service, current_service
+from model.files import atomically
 from model.images import ImageError
 
 blueprint = Blueprint("batch", __name__)
@@ -38,12 +37,14 @@ def batch() -> Response:
     ]
     body = json.dumps(rows).encode()
     folder = Path(current_app.config["OUTPUT_DIR"])
-    write_atomically(folder / f"{team}_prediction.json", body)
+    with atomically(folder / f"{team}_prediction.json") as file:
+        file.write(body)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
     errors = folder / f"{team}_unreadable.json"
     if unreadable:
-        write_atomically(errors, json.dumps(_rows(unreadable)).encode())
+        with atomically(errors) as file:
+            file.write(json.dumps(_rows(unreadable)).encode())
     else:
         errors.unlink(missing_ok=True)  # of an earlier batch of this team
     return response
@@ -53,20 +54,6 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which 2.png comes before 10.png."""
     parts = re.split(r"(\d+)", name)
     return [(1, int(part), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, then rename: a reader sees all of it or the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _team() -> str:
@@ -117,7 +104,7 @@ def _classify(
             if len(seen) > most:
                 raise TooLargeProblem(f"a batch may have {most} files at most; send several batches")
             try:
-                pictures.append(service.picture(data)[0])
+                pictures.append(service.picture(data).pixels)
                 names.append(name)
             except ImageError as error:
                 unreadable.append((name, str(error)))

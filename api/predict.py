@@ -14,14 +14,14 @@ blueprint = Blueprint("predict", __name__)
 def predict() -> dict[str, Any]:
     """The label of one picture, the probability of that label, and P(REAL)."""
     service = current_service()
-    picture, (width, height) = service.picture(picture_bytes())
-    [prediction] = service.predict([picture])
+    picture = service.picture(picture_bytes())
+    [prediction] = service.predict([picture.pixels])
     verdict = service.predictor.verdict(prediction)
     return {
         "label": verdict.label,
         "confidence": round(verdict.confidence, 6),
         "prediction": prediction,
-        "width": width,
-        "height": height,
-        "resized": picture.shape[:2] != (height, width),
+        "width": picture.width,
+        "height": picture.height,
+        "resized": picture.pixels.shape[:2] != (picture.height, picture.width),
     }

@@ -7,7 +7,7 @@ from flask import Flask, current_app
 
 from api.errors import NotReadyProblem
 from model.checkpoint import Checkpoint
-from model.images import ImageLimits, decode
+from model.images import ImageLimits, Picture, decode
 from model.predictor import Verdict
 from model.preprocess import Preprocess
 
@@ -39,12 +39,9 @@ class Service:
         self.predictor.predict([np.zeros((size, size, 3), np.uint8)])
         self.ready = True
 
-    def picture(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        """A file's picture at the network's size, and the (width, height) that it came with."""
-        pixels = decode(data, self.limits)
-        height, width = pixels.shape[:2]
-        # Resized at once: a batch then holds thousands of small pictures and never a large one.
-        return self.predictor.preprocess.resize(pixels), (width, height)
+    def picture(self, data: bytes) -> Picture:
+        """A file's picture, its pixels brought to the network's size. Raises ImageError."""
+        return decode(data, self.limits, shrink=self.predictor.preprocess.resize)
 
     def predict(self, pictures: list[np.ndarray]) -> list[float]:
         """P(REAL) for pictures at the network's size, rounded to the digits that answers show."""

@@ -1,8 +1,6 @@
 """A checkpoint: one file that says everything needed to use the network it holds."""
 
 import hashlib
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from model.files import atomically
 from model.network import Architecture, build_network
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -68,7 +67,8 @@ class Checkpoint:
             "metrics": self.metrics,
             "data": self.data,
         }
-        save_atomically(content, path)
+        with atomically(path) as file:
+            torch.save(content, file)
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -96,20 +96,6 @@ class Checkpoint:
             except (KeyError, TypeError, ValueError) as error:
                 raise CheckpointError(f"{path} is an incomplete checkpoint: {error!r}") from error
         return _from_state_dict(content, path, digest)
-
-
-def save_atomically(content: object, path: Path) -> None:
-    """`torch.save` to a temporary file beside `path`, then rename: a reader sees all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def load_tensors(path: Path) -> dict[str, Any]:

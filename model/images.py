@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,21 +36,40 @@ class ImageLimits:
     pixels: int = 25_000_000
 
 
+@dataclass(frozen=True)
+class Picture:
+    """pixels: uint8 RGB of shape (H, W, 3); width, height: the picture's own, as it is shown."""
+
+    pixels: np.ndarray
+    width: int
+    height: int
+
+
 # A picture of this many pixels takes some 20 MB while it is decoded. Larger ones wait for one
 # another, so that memory stays bounded whatever the number of threads.
 _LARGE = 4_000_000
 _one_large = threading.Lock()
 
 
-def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> np.ndarray:
-    """The first frame of a picture as uint8 RGB of shape (H, W, 3).
+def decode(
+    data: bytes,
+    limits: ImageLimits = ImageLimits(),
+    shrink: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Picture:
+    """The first frame of a picture file.
 
     EXIF rotation is applied; transparency is laid over white; palette, grey, CMYK and 16-bit
-    pictures are converted. Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError.
+    pictures are converted. `shrink` may put smaller pixels in the place of the decoded ones; those
+    of a large picture are then gone before the next large one is decoded. Raises
+    UnsupportedImageError, BrokenImageError or ImageTooLargeError.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _pixels(image, limits)
+            _check(image, limits)
+            with _one_large if image.width * image.height > _LARGE else nullcontext():
+                pixels = np.asarray(_rgb(image))
+                height, width = pixels.shape[:2]
+                return Picture(shrink(pixels) if shrink else pixels, width, height)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -62,14 +83,9 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> np.ndarray:
         raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
 
 
-def _pixels(image: Image.Image, limits: ImageLimits) -> np.ndarray:
-    size = image.width * image.height
-    if size > limits.pixels:
+def _check(image: Image.Image, limits: ImageLimits) -> None:
+    if image.width * image.height > limits.pixels:
         raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
-    if size <= _LARGE:
-        return np.asarray(_rgb(image))
-    with _one_large:
-        return np.asarray(_rgb(image))
 
 
 def _too_large(limits: ImageLimits) -> str:
@@ -89,8 +105,9 @@ def _rgb(image: Image.Image) -> Image.Image:
         return _grey(values * (255 / full))
     if image.has_transparency_data:
         picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
     return image.convert("RGB")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint, CheckpointError
+from model.hardware import pick_device
 from model.predictor import Predictor
 from training import loop
 from training.calibrate import fit_temperature
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace) -> None:
     recipe = RECIPES[options.recipe]
+    pick_device(options.device)  # a wrong one is told before the minutes that reading takes
     first = initial_weights(options.init, recipe.architecture)
     if first:
         print(f"{len(first)} tensors start from {options.init}")

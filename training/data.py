@@ -79,7 +79,7 @@ def _read(files: list[Path], labels: list[int], folder: Path, preprocess: Prepro
     names = [str(path.relative_to(folder)) for path in files]
     for i, path in enumerate(files):
         try:
-            images[len(kept)] = preprocess.resize(decode(path.read_bytes()))
+            images[len(kept)] = preprocess.resize(decode(path.read_bytes()).pixels)
         except (ImageError, OSError) as error:
             unreadable.append((names[i], str(error)))
         else:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from model.checkpoint import CheckpointError, load_tensors, save_atomically
+from model.checkpoint import CheckpointError, load_tensors
+from model.files import atomically
 from model.hardware import fast_bf16, pick_device
 from model.network import build_network, logits
 from training.data import Pictures
@@ -79,16 +81,21 @@ def train(
     )
     schedule = LambdaLR(optimiser, one_cycle(recipe.epochs * steps, recipe.warmup))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    state: dict[str, Any]
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
+    moving: dict[str, Any] = {
+        "network": network,
+        "average": average,
+        "optimiser": optimiser,
+        "schedule": schedule,
+    }
     identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
 
     if resume:
         state = _load_state(state_path, identity)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
+        for name, part in moving.items():
+            part.load_state_dict(state[name])
         history = [Epoch(**row) for row in state["history"]]
         best = state["best"]
 
@@ -139,18 +146,9 @@ def train(
             best = {
                 name: tensor.detach().cpu().clone() for name, tensor in average.module.state_dict().items()
             }
-        save_atomically(
-            {
-                **identity,
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "history": [asdict(row) for row in history],
-                "best": best,
-            },
-            state_path,
-        )
+        state = identity | {name: part.state_dict() for name, part in moving.items()}
+        with atomically(state_path) as file:
+            torch.save(state | {"history": [asdict(row) for row in history], "best": best}, file)
         left = sum((side / window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
     return Trained(best, _best(history), history)

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.batch import natural_key, write_atomically
+from api.batch import natural_key
 from tests.pictures import encode, noise, zipped
 
 
@@ -166,20 +166,6 @@ def test_wrong_fields(data: dict, client: FlaskClient) -> None:
 def test_natural_order() -> None:
     names = ["b1.png", "10.png", "a10.png", "9.png", "a9.png", "010.png"]
     assert sorted(names, key=natural_key) == ["9.png", "010.png", "10.png", "a9.png", "a10.png", "b1.png"]
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.json"
-    write_atomically(path, b"old")
-
-    def fail(*arguments: object) -> None:
-        raise OSError("disk is full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk is full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_picture_of_another_size(client: FlaskClient) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import Checkpoint, CheckpointError, save_atomically
+from model.checkpoint import Checkpoint, CheckpointError
 from model.network import Architecture, build_network
 from model.preprocess import HALF, IMAGENET_MEAN
 
@@ -92,12 +92,3 @@ def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) ->
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="do not fit"):
         replace(random_checkpoint, architecture=Architecture("small-pool", "mlp")).network()
-
-
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.pth"
-    path.write_bytes(b"old")
-    with pytest.raises((AttributeError, pickle.PicklingError)):
-        save_atomically(lambda: None, path)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

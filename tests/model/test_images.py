@@ -15,10 +15,14 @@ from model.images import (
 from tests.pictures import encode, noise
 
 
+def pixels_of(data: bytes, *arguments: ImageLimits) -> np.ndarray:
+    return decode(data, *arguments).pixels
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG"])
 def test_reads_each_format(file_format: str) -> None:
     picture = noise()
-    pixels = decode(encode(picture, file_format))
+    pixels = pixels_of(encode(picture, file_format))
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
     assert np.abs(pixels.astype(int) - picture).mean() < 12  # GIF has 256 colours, JPEG half the chroma
@@ -26,21 +30,21 @@ def test_reads_each_format(file_format: str) -> None:
 
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF"])
 def test_lossless_formats_give_the_same_pixels(file_format: str) -> None:
-    assert (decode(encode(noise(), file_format)) == noise()).all()
+    assert (pixels_of(encode(noise(), file_format)) == noise()).all()
 
 
 def test_exif_rotation_is_applied() -> None:
     picture = noise(width=20, height=10)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    pixels = decode(encode(picture, "PNG", exif=exif))
+    pixels = pixels_of(encode(picture, "PNG", exif=exif))
     assert (pixels == np.rot90(picture, -1)).all()
 
 
 def test_transparency_is_laid_over_white() -> None:
     rgba = np.zeros((4, 4, 4), np.uint8)
     rgba[0, 0] = (10, 20, 30, 255)
-    pixels = decode(encode(rgba))
+    pixels = pixels_of(encode(rgba))
     assert tuple(pixels[0, 0]) == (10, 20, 30)
     assert tuple(pixels[3, 3]) == (255, 255, 255)
 
@@ -49,7 +53,7 @@ def test_transparent_palette_is_laid_over_white() -> None:
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([255, 0, 0, 0, 0, 255])
     palette.putpixel((0, 0), 0)
-    pixels = decode(encode(palette, "PNG", transparency=1))
+    pixels = pixels_of(encode(palette, "PNG", transparency=1))
     assert tuple(pixels[0, 0]) == (255, 0, 0)
     assert tuple(pixels[3, 3]) == (255, 255, 255)
 
@@ -57,17 +61,17 @@ def test_transparent_palette_is_laid_over_white() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P"])
 def test_other_modes_become_rgb(mode: str) -> None:
     image = Image.fromarray(noise()).convert(mode)
-    assert (decode(encode(image)) == np.asarray(image.convert("RGB"))).all()
+    assert (pixels_of(encode(image)) == np.asarray(image.convert("RGB"))).all()
 
 
 def test_cmyk_becomes_rgb() -> None:
-    pixels = decode(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))
+    pixels = pixels_of(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))
     assert np.abs(pixels.astype(int) - (255, 0, 0)).max() < 10
 
 
 def test_sixteen_bits_keep_their_range() -> None:
     grey = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    pixels = decode(encode(Image.fromarray(grey)))
+    pixels = pixels_of(encode(Image.fromarray(grey)))
     assert pixels[0, 0, 0] == 0
     assert pixels[7, 7, 0] == 255
     assert np.abs(pixels[..., 0] - grey / 257).max() <= 0.5
@@ -76,20 +80,20 @@ def test_sixteen_bits_keep_their_range() -> None:
 @pytest.mark.parametrize(("dtype", "top"), [(np.float32, 1.0), (np.float32, 255.0), (np.int32, 65535)])
 def test_32_bit_greys_are_brought_to_their_range(dtype: type, top: float) -> None:
     grey = np.linspace(0, top, 64).astype(dtype).reshape(8, 8)
-    pixels = decode(encode(Image.fromarray(grey), "TIFF"))
+    pixels = pixels_of(encode(Image.fromarray(grey), "TIFF"))
     assert (pixels[0, 0, 0], pixels[7, 7, 0]) == (0, 255)
 
 
 def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert tuple(decode(data)[0, 0]) == (255, 0, 0)
+    assert tuple(pixels_of(data)[0, 0]) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello, I am text", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
 def test_what_is_no_picture_is_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedImageError, match="PNG, JPEG"):
-        decode(data)
+        pixels_of(data)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
@@ -97,18 +101,24 @@ def test_what_is_no_picture_is_unsupported(data: bytes) -> None:
 def test_a_truncated_picture_is_broken(file_format: str, share: float) -> None:
     data = encode(noise(width=64, height=64), file_format)
     with pytest.raises(BrokenImageError, match="cut short or damaged"):
-        decode(data[: int(len(data) * share)])
+        pixels_of(data[: int(len(data) * share)])
+
+
+def test_shrink_sees_the_pixels_and_the_size_stays_known() -> None:
+    picture = decode(encode(noise(0, 3000, 2000), "JPEG"), shrink=lambda pixels: pixels[::1000, ::1000])
+    assert picture.pixels.shape == (2, 3, 3)
+    assert (picture.width, picture.height) == (3000, 2000)
 
 
 def test_too_many_pixels_are_refused_from_the_header() -> None:
     with pytest.raises(ImageTooLargeError, match="33x32 pixels"):
-        decode(encode(noise(width=33)), ImageLimits(pixels=32 * 32))
+        pixels_of(encode(noise(width=33)), ImageLimits(pixels=32 * 32))
 
 
 @pytest.mark.parametrize("side", [12_000, 30_000])
 def test_a_bomb_is_refused_without_decoding(side: int) -> None:
     with pytest.raises(ImageTooLargeError):
-        decode(png_header(side))
+        pixels_of(png_header(side))
 
 
 def png_header(side: int) -> bytes:

@@ -28,7 +28,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(RECIPES["cifake"], windows=(16,), batch_size=8, validation=0.2)
+    recipe = replace(RECIPES["cifake"], windows=(8,), batch_size=8, validation=0.2)
     monkeypatch.setitem(RECIPES, "cifake", recipe)
 
 

@@ -6,24 +6,32 @@ import pytest
 import torch
 
 from model.network import build_network
+from model.preprocess import Preprocess
 from training import loop
 from training.data import Pictures
 from training.loop import Epoch, ResumeError, one_cycle, train, write_history
 from training.recipes import RECIPES
 
-RECIPE = replace(RECIPES["cifake"], windows=(16, 16, 32), batch_size=16, learning_rate=0.02, average=0.5)
+RECIPE = replace(
+    RECIPES["cifake"],
+    preprocess=Preprocess(16),
+    windows=(8, 8, 16),
+    batch_size=16,
+    learning_rate=0.02,
+    average=0.5,
+)
 
 
 @pytest.fixture(scope="module")
 def pictures() -> tuple[Pictures, Pictures]:
     """Checked and plain pictures in noise: a texture that a network learns within a few steps."""
     random = np.random.default_rng(0)
-    images = random.integers(90, 166, (128, 32, 32, 3), dtype=np.uint8)
-    labels = (np.arange(128) % 2).astype(np.uint8)
-    checks = (np.indices((32, 32)).sum(0) % 2 * 80).astype(np.uint8)
+    images = random.integers(90, 166, (80, 16, 16, 3), dtype=np.uint8)
+    labels = (np.arange(80) % 2).astype(np.uint8)
+    checks = (np.indices((16, 16)).sum(0) % 2 * 80).astype(np.uint8)
     images[labels == 1] += checks[..., None]
-    everything = Pictures(images, labels, [str(i) for i in range(128)], [])
-    return everything.take(np.arange(96)), everything.take(np.arange(96, 128))
+    everything = Pictures(images, labels, [str(i) for i in range(80)], [])
+    return everything.take(np.arange(64)), everything.take(np.arange(64, 80))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,7 @@ def unbroken(pictures: tuple[Pictures, Pictures], tmp_path_factory: pytest.TempP
 
 
 def test_it_learns(unbroken: loop.Trained) -> None:
-    assert [row.window for row in unbroken.history] == [16, 16, 32]
+    assert [row.window for row in unbroken.history] == [8, 8, 16]
     assert unbroken.history[-1].train_accuracy > unbroken.history[0].train_accuracy
     assert unbroken.best.validation_accuracy > 0.9
     assert unbroken.best.validation_loss == min(row.validation_loss for row in unbroken.history)
@@ -65,27 +73,27 @@ def test_resume_needs_a_state(pictures: tuple[Pictures, Pictures], tmp_path: Pat
 def test_resume_refuses_the_state_of_another_run(
     what: str, pictures: tuple[Pictures, Pictures], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, windows=(16,))
+    short = replace(RECIPE, windows=(8,))
     train(short, *pictures, tmp_path / "state", device="cpu")
     training, validation = pictures
     with pytest.raises(ResumeError, match=f"another {what}"):
         if what == "recipe":
             train(replace(short, seed=1), training, validation, tmp_path / "state", resume=True)
         else:
-            fewer = training.take(np.arange(90))
+            fewer = training.take(np.arange(60))
             train(short, fewer, validation, tmp_path / "state", resume=True)
 
 
 def test_first_weights_are_where_it_starts(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
     torch.manual_seed(1)
     first = build_network(RECIPE.architecture).state_dict()
-    still = replace(RECIPE, windows=(16,), learning_rate=0.0)
+    still = replace(RECIPE, windows=(8,), learning_rate=0.0)
     trained = train(still, *pictures, tmp_path / "state", first, device="cpu")
     assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
 
 
 def test_it_stops_early_when_validation_stalls(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
-    stalled = replace(RECIPE, windows=(32,) * 6, learning_rate=0.0, patience=1, average=0.0)
+    stalled = replace(RECIPE, windows=(8,) * 6, learning_rate=0.0, patience=1, average=0.0)
     training, validation = pictures
     trained = train(stalled, training, validation, tmp_path / "state", device="cpu")
     assert len(trained.history) < 6

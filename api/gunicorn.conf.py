@@ -3,7 +3,10 @@
 import os
 
 from flask import Config
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 
+from api.memory import return_freed_memory
 from api.settings import load_settings
 from model.cpus import available_cpus
 
@@ -18,8 +21,6 @@ worker_class = "gthread"
 preload_app = False
 # torch reads this when it is imported. More threads than the quota pays for only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus() // workers)))
-# Memory of large pictures goes back to the system instead of staying in an arena for each thread.
-os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 # In memory: a worker that touches a file on a busy disk to show that it is alive may look dead.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 # The control socket would be written to the home directory, which a container's user may not have.
@@ -29,3 +30,8 @@ graceful_timeout = 30
 keepalive = 5
 accesslog = "-"
 access_log_format = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms id %({x-request-id}o)s'
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """Called in each worker before it loads the application."""
+    return_freed_memory()

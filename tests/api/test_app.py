@@ -43,7 +43,6 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAKE_BIND", "0.0.0.0:9999")
     monkeypatch.setenv("CIFAKE_WORKERS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch puts it back
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     path = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
     values: dict[str, object] = {}
     exec(compile(path.read_text(), str(path), "exec"), values)

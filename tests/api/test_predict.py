@@ -124,6 +124,17 @@ def test_two_pictures_are_one_too_many(client: FlaskClient) -> None:
     assert "/batch" in response.json["detail"]
 
 
+def test_a_body_of_unknown_length_that_is_too_large(client: FlaskClient) -> None:
+    environ = {"wsgi.input_terminated": True}
+    response = client.post(
+        "/predict",
+        input_stream=io.BytesIO(b"x" * 250_000),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides=environ,
+    )
+    assert response.status_code == 413
+
+
 def test_not_ready(client: FlaskClient) -> None:
     client.application.extensions["cifake"].ready = False
     response = form(client, encode(GREY))

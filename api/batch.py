@@ -50,10 +50,15 @@ def batch() -> Response:
     return response
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Sort key by which 2.png comes before 10.png."""
     parts = re.split(r"(\d+)", name)
-    return [(1, int(part), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
+    keys = []
+    for i, part in enumerate(parts):
+        # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
+        digits = part.lstrip("0") if i % 2 else part
+        keys.append((i % 2 == 1, len(digits) if i % 2 else 0, digits))
+    return keys
 
 
 def _team() -> str:

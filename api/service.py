@@ -3,7 +3,7 @@
 from typing import Protocol
 
 import numpy as np
-from flask import Flask, current_app
+from flask import current_app
 
 from api.errors import NotReadyProblem
 from model.checkpoint import Checkpoint
@@ -49,13 +49,9 @@ class Service:
             raise NotReadyProblem("the model is being loaded; ask again in a few seconds")
         return [round(float(p), 6) for p in self.predictor.predict(pictures)]
 
-    @staticmethod
-    def of(app: Flask) -> "Service":
-        service = app.extensions[KEY]
-        assert isinstance(service, Service)
-        return service
-
 
 def current_service() -> Service:
     """The service of the application that handles this request."""
-    return Service.of(current_app)
+    service = current_app.extensions[KEY]
+    assert isinstance(service, Service)
+    return service

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,12 @@ class Checkpoint:
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.positive not in get_args(Label):
+            raise ValueError(f"positive must be REAL or FAKE, not {self.positive!r}")
+        if not (self.temperature > 0 and 0 <= self.threshold <= 1):
+            raise ValueError("temperature must be above 0 and threshold in [0, 1]")
 
     def network(self) -> nn.Module:
         """The network with these weights, in float32 and evaluation mode."""
@@ -122,7 +128,10 @@ def _preprocess(values: dict[str, Any]) -> Preprocess:
 
 
 def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkpoint:
-    """The two hackathon layouts: whichever head they have tells how their pictures were prepared."""
+    """The two hackathon layouts: whichever head they have tells how their pictures were prepared.
+
+    What their label 1 meant they do not tell; it is taken to be REAL.
+    """
     stems = [name for name in content if name.endswith("conv1.weight") and "layer" not in name]
     if len(stems) != 1 or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise CheckpointError(f"{path} is neither a checkpoint nor the state dict of a ResNet18")

@@ -97,12 +97,13 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image) / 257)
+        return _grey(image, 65535)
     if image.mode in ("I", "F"):
-        values = np.asarray(image, np.float64)
-        # 32-bit greys carry no range of their own: 16-bit data is the common case, then 8-bit, then 0 to 1.
-        full = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), values.max())
-        return _grey(values * (255 / full))
+        # 32-bit greys carry no range of their own: it is 0 to 1, or that of 8 or of 16 bits, or their own.
+        top = float(np.max(np.asarray(image)))
+        if not np.isfinite(top):
+            raise BrokenImageError("the picture has values that are not numbers")
+        return _grey(image, next((full for full in (1, 255, 65535) if top <= full), top))
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         white = Image.new("RGB", picture.size, "white")
@@ -111,5 +112,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+def _grey(image: Image.Image, full: float) -> Image.Image:
+    """One channel, `full` its white, as RGB. In place: these pictures may be large."""
+    values = np.asarray(image) * np.float32(255 / full)
+    np.rint(values, out=values)
+    np.clip(values, 0, 255, out=values)
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")

@@ -81,7 +81,6 @@ def train(
     )
     schedule = LambdaLR(optimiser, one_cycle(recipe.epochs * steps, recipe.warmup))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    state: dict[str, Any]
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
     moving: dict[str, Any] = {
@@ -146,9 +145,10 @@ def train(
             best = {
                 name: tensor.detach().cpu().clone() for name, tensor in average.module.state_dict().items()
             }
-        state = identity | {name: part.state_dict() for name, part in moving.items()}
+        parts = {name: part.state_dict() for name, part in moving.items()}
+        rows = [asdict(row) for row in history]
         with atomically(state_path) as file:
-            torch.save(state | {"history": [asdict(row) for row in history], "best": best}, file)
+            torch.save({**identity, **parts, "history": rows, "best": best}, file)
         left = sum((side / window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
     return Trained(best, _best(history), history)

@@ -164,8 +164,9 @@ def test_wrong_fields(data: dict, client: FlaskClient) -> None:
 
 
 def test_natural_order() -> None:
-    names = ["b1.png", "10.png", "a10.png", "9.png", "a9.png", "010.png"]
-    assert sorted(names, key=natural_key) == ["9.png", "010.png", "10.png", "a9.png", "a10.png", "b1.png"]
+    names = ["b1.png", "10.png", "a10.png", "9.png", "a9.png", "010.png", "1" * 5000 + ".png"]
+    expected = ["9.png", "10.png", "010.png", "1" * 5000 + ".png", "a9.png", "a10.png", "b1.png"]
+    assert sorted(names, key=natural_key) == expected
 
 
 def test_picture_of_another_size(client: FlaskClient) -> None:

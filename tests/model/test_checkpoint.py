@@ -89,6 +89,12 @@ def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) ->
         Checkpoint.load(tmp_path / "x.pth")
 
 
+@pytest.mark.parametrize("change", [{"positive": "real"}, {"temperature": 0.0}, {"threshold": 1.5}])
+def test_senseless_values_are_refused(change: dict, random_checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="positive|temperature"):
+        replace(random_checkpoint, **change)
+
+
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="do not fit"):
         replace(random_checkpoint, architecture=Architecture("small-pool", "mlp")).network()

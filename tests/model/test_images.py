@@ -84,6 +84,12 @@ def test_32_bit_greys_are_brought_to_their_range(dtype: type, top: float) -> Non
     assert (pixels[0, 0, 0], pixels[7, 7, 0]) == (0, 255)
 
 
+def test_values_that_are_not_numbers_are_broken() -> None:
+    grey = np.full((8, 8), np.nan, np.float32)
+    with pytest.raises(BrokenImageError, match="not numbers"):
+        pixels_of(encode(Image.fromarray(grey), "TIFF"))
+
+
 def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])

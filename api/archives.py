@@ -1,7 +1,7 @@
 """The files in an uploaded .zip, .tar or .tar.gz, read one after another within limits.
 
 An archive that looks like an attack (paths that climb out, links, archives within, more data than
-allowed) is refused whole; nothing of it is ever written to disk.
+allowed) is refused whole. Nothing is unpacked to disk, but for a .tar.gz to a nameless temporary file.
 """
 
 import gzip

@@ -30,7 +30,7 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     batch_size: int = 256
     learning_rate: float = 0.2
-    warmup: float = 0.225
+    warmup: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.04
@@ -55,6 +55,6 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in [
-        Recipe("cifake", windows=(16,) * 2 + (24,) * 3 + (32,) * 3),
+        Recipe("cifake", windows=(16,) * 2 + (24,) * 3 + (32,) * 4),
     ]
 }

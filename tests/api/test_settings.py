@@ -47,4 +47,4 @@ def test_readme_lists_every_setting() -> None:
 
 def _shown(default: int | str) -> str:
     root = str(README.parent) + "/"
-    return f"{default:,}" if isinstance(default, int) else default.removeprefix(root)
+    return str(default).removeprefix(root)

@@ -154,8 +154,8 @@ def _check_size(name: str, size: int, limits: ArchiveLimits) -> None:
 
 
 def _litter(name: str) -> bool:
-    parts = PureWindowsPath(name).parts
-    return bool(LITTER.intersection(parts)) or parts[-1].startswith(".")
+    path = PureWindowsPath(name)
+    return bool(LITTER.intersection(path.parts)) or path.name.startswith(".")
 
 
 def _file(name: str, data: bytes) -> tuple[str, bytes]:

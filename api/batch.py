@@ -52,13 +52,15 @@ def batch() -> Response:
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Sort key by which 2.png comes before 10.png."""
-    parts = re.split(r"(\d+)", name)
-    keys = []
-    for i, part in enumerate(parts):
-        # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
-        digits = part.lstrip("0") if i % 2 else part
-        keys.append((i % 2 == 1, len(digits) if i % 2 else 0, digits))
-    return keys
+    return [_number_or_text(part) for part in re.findall(r"\d+|\D+", name)]
+
+
+def _number_or_text(part: str) -> tuple[bool, int, str]:
+    if not part[0].isdecimal():
+        return True, 0, part
+    # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
+    digits = part.lstrip("0")
+    return False, len(digits), digits
 
 
 def _team() -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +59,12 @@ class Checkpoint:
         except RuntimeError as error:
             raise CheckpointError(f"the weights do not fit the network they name: {error}") from error
         return network.eval()
+
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
+        z = np.clip(logits / self.temperature, -700, 700)  # exp(710) is beyond float64
+        positive = 1 / (1 + np.exp(-z))
+        return positive if self.positive == "REAL" else 1 - positive
 
     def save(self, path: Path) -> None:
         """Write it atomically; weight matrices in float16, the small vectors of batch norm in float32."""

@@ -49,9 +49,7 @@ class Predictor:
 
         A picture's answer does not depend on the others in the list, but for rounding (1e-6).
         """
-        z = self.logits(pictures) / self.checkpoint.temperature
-        positive = 1 / (1 + np.exp(-np.clip(z, -700, 700)))  # exp(710) is beyond float64
-        return positive if self.checkpoint.positive == "REAL" else 1 - positive
+        return self.checkpoint.probability(self.logits(pictures))
 
     def logits(self, pictures: Pictures) -> np.ndarray:
         """What the network says of label 1 before temperature, float64 of shape (N,)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint, CheckpointError
+from model.files import atomically
 from model.hardware import pick_device
 from model.predictor import Predictor
 from training import loop
@@ -127,8 +128,8 @@ def _calibrated(checkpoint: Checkpoint, validation: Pictures, device: str) -> Ch
     z = Predictor(checkpoint, device).logits(validation.images)
     temperature = fit_temperature(z, validation.labels)
     checkpoint = replace(checkpoint, temperature=temperature)
-    predictions = Predictor(checkpoint, device).predict(validation.images)
-    return replace(checkpoint, metrics={"validation": score(predictions, validation.labels)})
+    scores = score(checkpoint.probability(z), validation.labels, checkpoint.threshold)
+    return replace(checkpoint, metrics={"validation": scores})
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -154,5 +155,5 @@ def _evaluate(options: argparse.Namespace) -> None:
             },
             **scores,
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        with atomically(options.json) as file:
+            file.write(json.dumps(report, indent=2).encode() + b"\n")

@@ -101,6 +101,11 @@ def test_links_and_devices(kind: bytes) -> None:
     assert "link or device" in problem.detail
 
 
+def test_a_file_without_a_name_is_read_like_any_other() -> None:
+    for name in (".", "./."):
+        assert read(tar_of((member(name, 1), b"a"))) == {"": b"a"}
+
+
 def test_encrypted_zip() -> None:
     data = bytearray(zipped({"x.png": b"abc"}))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -2,7 +2,6 @@
 
 import csv
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
@@ -19,6 +17,7 @@ from model.files import atomically
 from model.hardware import fast_bf16, pick_device
 from model.network import build_network, logits
 from training.data import Pictures
+from training.pruning import Pruning
 from training.recipes import Recipe
 
 
@@ -72,14 +71,13 @@ def train(
     if first_weights is not None:
         network.load_state_dict(first_weights, strict=False)
     network = network.to(on).to(memory_format=torch.channels_last)
-    steps = len(training) // recipe.batch_size or 1
+    pruning = Pruning(len(training), recipe.prune)
     optimiser = torch.optim.SGD(
         _groups(network, recipe.weight_decay),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=True,
     )
-    schedule = LambdaLR(optimiser, one_cycle(recipe.epochs * steps, recipe.warmup))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
@@ -87,7 +85,7 @@ def train(
         "network": network,
         "average": average,
         "optimiser": optimiser,
-        "schedule": schedule,
+        "pruning": pruning,
     }
     identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
 
@@ -108,34 +106,40 @@ def train(
         random = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
         torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout
         window = recipe.windows[epoch - 1]
-        order = torch.randperm(len(labels), generator=random)
+        cycle, within = recipe.place(epoch)
+        whole_epoch = cycle == 0 or within == len(recipe.cycles[cycle]) - 1
+        order, weights = pruning.choose(random, whole_epoch)
+        steps = len(order) // recipe.batch_size or 1
         network.train()
-        loss_sum = torch.zeros((), device=on)
-        right = torch.zeros((), device=on)
+        sums = torch.zeros(3, device=on)  # of weights, of losses, of right answers
         bar = tqdm(range(steps), f"epoch {epoch}/{recipe.epochs}", unit="batch", mininterval=5)
         for step in bar:
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            chosen = order[part]
+            weight = weights[part].to(on)
             batch = recipe.augmentation(images[chosen], window, random).to(on)
             target = labels[chosen].to(on)
             with torch.autocast(on.type, torch.bfloat16, enabled=amp):
                 z = logits(network, recipe.preprocess.normalise(batch)).float()
             smooth = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
-            loss = F.binary_cross_entropy_with_logits(z, smooth)
+            losses = F.binary_cross_entropy_with_logits(z, smooth, reduction="none")
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
             optimiser.zero_grad()
-            loss.backward()
+            (weight * losses).mean().backward()
             optimiser.step()
-            schedule.step()
             average.update_parameters(network)
-            loss_sum += loss.detach()
-            right += ((z.detach() > 0) == (target > 0.5)).float().mean()
+            pruning.record(chosen, losses)
+            right = ((z.detach() > 0) == (target > 0.5)).float()
+            sums += torch.stack([weight.sum(), (weight * losses.detach()).sum(), (weight * right).sum()])
             if step % 20 == 0:
-                bar.set_postfix(loss=f"{float(loss_sum) / (step + 1):.4f}")
+                bar.set_postfix(loss=f"{float(sums[1] / sums[0]):.4f}")
         validation_loss, validation_accuracy = _validate(average.module, recipe, validation, on)
         row = Epoch(
             epoch=epoch,
             window=window,
-            train_loss=float(loss_sum) / steps,
-            train_accuracy=float(right) / steps,
+            train_loss=float(sums[1] / sums[0]),
+            train_accuracy=float(sums[2] / sums[0]),
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
             seconds=time.monotonic() - start,
@@ -152,18 +156,6 @@ def train(
         left = sum((side / window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
     return Trained(best, _best(history), history)
-
-
-def one_cycle(steps: int, warmup: float) -> Callable[[int], float]:
-    """Factor on the learning rate at each step: a line up over `warmup` of `steps`, a line down to 0."""
-    peak = max(1, round(warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < peak:
-            return (step + 1) / peak
-        return max(0.0, (steps - step) / max(1, steps - peak))
-
-    return factor
 
 
 def describe(row: Epoch) -> str:
@@ -199,9 +191,11 @@ def _best(history: list[Epoch]) -> Epoch:
 
 
 def _stalled(history: list[Epoch], recipe: Recipe) -> bool:
-    """Whether `patience` epochs on whole pictures went by without a better validation loss."""
-    whole = [row for row in history if row.window == max(recipe.windows)]
-    return len(whole) > recipe.patience and _best(history) not in whole[-recipe.patience :]
+    """Whether `patience` epochs on whole pictures of this cycle went by without a better validation loss."""
+    _, within = recipe.place(len(history) + 1)
+    rows = history[len(history) - within :]
+    whole = [row for row in rows if row.window == max(recipe.windows)]
+    return len(whole) > recipe.patience and _best(rows) not in whole[-recipe.patience :]
 
 
 @torch.inference_mode()

@@ -9,13 +9,14 @@ from model.network import build_network
 from model.preprocess import Preprocess
 from training import loop
 from training.data import Pictures
-from training.loop import Epoch, ResumeError, one_cycle, train, write_history
+from training.loop import Epoch, ResumeError, train, write_history
 from training.recipes import RECIPES
 
 RECIPE = replace(
     RECIPES["cifake"],
     preprocess=Preprocess(16),
-    windows=(8, 16, 16, 16, 16),
+    cycles=((8, 16), (16, 16, 16)),
+    prune=0.5,
     batch_size=8,
     learning_rate=0.02,
     average=0.5,
@@ -73,7 +74,7 @@ def test_resume_needs_a_state(pictures: tuple[Pictures, Pictures], tmp_path: Pat
 def test_resume_refuses_the_state_of_another_run(
     what: str, pictures: tuple[Pictures, Pictures], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, windows=(8,))
+    short = replace(RECIPE, cycles=((8,),))
     train(short, *pictures, tmp_path / "state", device="cpu")
     training, validation = pictures
     with pytest.raises(ResumeError, match=f"another {what}"):
@@ -87,25 +88,26 @@ def test_resume_refuses_the_state_of_another_run(
 def test_first_weights_are_where_it_starts(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
     torch.manual_seed(1)
     first = build_network(RECIPE.architecture).state_dict()
-    still = replace(RECIPE, windows=(8,), learning_rate=0.0)
+    still = replace(RECIPE, cycles=((8,),), learning_rate=0.0)
     trained = train(still, *pictures, tmp_path / "state", first, device="cpu")
     assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
 
 
 def test_it_stops_early_when_validation_stalls(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
-    stalled = replace(RECIPE, windows=(8,) * 6, learning_rate=0.0, patience=1, average=0.0)
+    stalled = replace(RECIPE, cycles=((8,) * 6,), learning_rate=0.0, patience=1, average=0.0)
     training, validation = pictures
     trained = train(stalled, training, validation, tmp_path / "state", device="cpu")
     assert len(trained.history) < 6
 
 
-def test_one_cycle_goes_up_and_down_in_lines() -> None:
-    factor = one_cycle(steps=100, warmup=0.2)
-    values = [factor(step) for step in range(101)]
-    assert values[0] == pytest.approx(0.05)
-    assert max(values) == values[19] == values[20] == 1
-    assert values[60] == pytest.approx(0.5)
-    assert values[100] == 0
+def test_a_new_cycle_is_not_stalled_by_the_one_before(
+    pictures: tuple[Pictures, Pictures], tmp_path: Path
+) -> None:
+    still = replace(RECIPE, learning_rate=0.0, patience=1, average=0.0, cycles=((8,) * 3, (8,) * 2))
+    trained = train(still, *pictures, tmp_path / "state", device="cpu")
+    assert [row.epoch for row in trained.history][-1] in (2, 5)  # stopped within a cycle, or not at all
+    endless = replace(still, cycles=((8,),) * 5)  # no cycle is long enough to stall in
+    assert len(train(endless, *pictures, tmp_path / "state", device="cpu").history) == 5
 
 
 def test_history_is_written_as_csv(unbroken: loop.Trained, tmp_path: Path) -> None:

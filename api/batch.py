@@ -6,17 +6,18 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from flask import Blueprint, Response, current_app, json, request
+from flask import Blueprint, Response, current_app, request
 
 from api.archives import ArchiveLimits, read_archive
 from api.errors import BadRequestProblem, BrokenProblem, TooLargeProblem
 from api.service import Service, current_service
-from model.files import atomically
+from model import predictions
+from model.checkpoint import Label
 from model.images import ImageError
+from model.predictions import unreadable_rows
 
 blueprint = Blueprint("batch", __name__)
 
-TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 CHUNK = 256
 NAMED = 20
 
@@ -25,52 +26,31 @@ NAMED = 20
 def batch() -> Response:
     """Predictions for all pictures of the upload, in natural order of their names."""
     service = current_service()
-    team = _team()
-    images, predictions, unreadable = _classify(service, _upload())
-    if not images:
-        raise BrokenProblem(_none_readable(unreadable), unreadable=_rows(unreadable[:NAMED]))
-    rows = [
-        {"image_id": image, "prediction": prediction}
-        for image, prediction in sorted(
-            zip(images, predictions, strict=True), key=lambda row: natural_key(row[0])
-        )
-    ]
-    body = json.dumps(rows).encode()
-    folder = Path(current_app.config["OUTPUT_DIR"])
-    with atomically(folder / f"{team}_prediction.json") as file:
-        file.write(body)
+    team, positive = _team(), _positive()
+    rows, unreadable = _classify(service, _upload())
+    if not rows:
+        raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
+    body = predictions.encode(rows, positive)
+    predictions.write(Path(current_app.config["OUTPUT_DIR"]), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
-    errors = folder / f"{team}_unreadable.json"
-    if unreadable:
-        with atomically(errors) as file:
-            file.write(json.dumps(_rows(unreadable)).encode())
-    else:
-        errors.unlink(missing_ok=True)  # of an earlier batch of this team
+    response.headers["X-Prediction"] = f"P({positive})"
+    response.headers["X-Label-1-In-Training-Data"] = service.predictor.checkpoint.positive
     return response
 
 
-def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Sort key by which 2.png comes before 10.png."""
-    return [_number_or_text(part) for part in re.findall(r"\d+|\D+", name)]
-
-
-def _number_or_text(part: str) -> tuple[bool, int, str]:
-    if not part[0].isdecimal():
-        return True, 0, part
-    # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
-    digits = part.lstrip("0")
-    return False, len(digits), digits
-
-
 def _team() -> str:
-    team = request.args.get("team", "")
-    if not TEAM.fullmatch(team):
-        raise BadRequestProblem(
-            "give the team's name as ?team=NAME: 1 to 64 letters, digits, spaces, dots, dashes or "
-            "underscores, the first a letter or digit"
-        )
-    return team
+    try:
+        return predictions.checked_team(request.args.get("team", ""))
+    except predictions.TeamNameError as error:
+        raise BadRequestProblem(f"give the team's name as ?team=NAME: {error}") from error
+
+
+def _positive() -> Label:
+    try:
+        return predictions.checked_positive(request.args.get("positive", "REAL"))
+    except ValueError as error:
+        raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 
 
 def _upload() -> Iterator[tuple[str, bytes]]:
@@ -95,14 +75,14 @@ def _upload() -> Iterator[tuple[str, bytes]]:
 
 def _classify(
     service: Service, upload: Iterator[tuple[str, bytes]]
-) -> tuple[list[str], list[float], list[tuple[str, str]]]:
-    """Names and P(REAL) of the pictures that could be read, and (name, reason) of the others."""
-    names: list[str] = []
-    predictions: list[float] = []
+) -> tuple[list[predictions.Row], list[tuple[str, str]]]:
+    """(name, P(REAL)) of the pictures that could be read, and (name, reason) of the others."""
+    rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
     seen: set[str] = set()
     most = current_app.config["MAX_BATCH_FILES"]
     while chunk := list(islice(upload, CHUNK)):
+        names: list[str] = []
         pictures: list[np.ndarray] = []
         for name, data in chunk:
             if name in seen:
@@ -115,15 +95,11 @@ def _classify(
                 names.append(name)
             except ImageError as error:
                 unreadable.append((name, str(error)))
-        predictions += service.predict(pictures)
-    return names, predictions, unreadable
+        rows += zip(names, service.predict(pictures), strict=True)
+    return rows, unreadable
 
 
 def _none_readable(unreadable: list[tuple[str, str]]) -> str:
     if not unreadable:
         return "there is no file in this upload"
     return f"none of the {len(unreadable)} files could be read as a picture"
-
-
-def _rows(unreadable: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"image_id": name, "error": reason} for name, reason in unreadable]

@@ -25,12 +25,12 @@ class Architecture:
         `small` is 3x3 stride 1 without pooling, for 32x32; `small-pool` adds a 2x2 max-pool
         after it, a quarter of the work for the stages that follow.
     head: `linear` is 512 -> 1; `mlp` is 512 -> 128 -> ReLU -> dropout -> 1.
-    dropout: probability in [0, 1) that the `mlp` head drops a hidden unit in training.
+    dropout: probability in [0, 1) that a unit before the last layer is dropped in training.
     """
 
     stem: Stem = "small-pool"
     head: Head = "linear"
-    dropout: float = 0.3
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.stem not in get_args(Stem):
@@ -83,6 +83,8 @@ def build_network(architecture: Architecture) -> nn.Module:
                     module.__class__ = TinyConv2d
     if architecture.head == "linear":
         network.fc = nn.Linear(FEATURES, 1)
+        # Beside the pool and not in `fc`, whose names in the state dict are those of a bare linear layer.
+        network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(architecture.dropout))
     else:
         network.fc = nn.Sequential(
             nn.Linear(FEATURES, 128), nn.ReLU(), nn.Dropout(architecture.dropout), nn.Linear(128, 1)

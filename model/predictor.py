@@ -17,6 +17,8 @@ from model.network import logits
 Pictures = Sequence[np.ndarray] | np.ndarray
 """RGB pictures, each uint8 of shape (H, W, 3): a list of any sizes, or one array of equal ones."""
 
+PASS_PIXELS = 1 << 20
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -29,11 +31,12 @@ class Verdict:
 class Predictor:
     """A network ready to be asked. Calls from several threads are served one after another."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = 256) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.preprocess = checkpoint.preprocess
         self.device = pick_device(device)
-        self.batch_size = batch_size
+        # What a pass keeps in memory grows with its pixels: some 0.5 GB for 256 pictures of 32x32.
+        self.batch_size = batch_size or max(1, min(256, PASS_PIXELS // self.preprocess.size**2))
         network = checkpoint.network().to(self.device).to(memory_format=torch.channels_last)
         self._network = network.requires_grad_(False)
         # One network pass already uses every core it was given: two at once only get in each other's way.

@@ -1,6 +1,7 @@
 """Augmentation of whole batches of uint8 pictures, before normalisation."""
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,8 +28,10 @@ class Augmentation:
     decoder: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
     recompress: share of pictures that are saved as JPEG once more, at a quality from
         `lowest_quality` to 95.
+    rotate: degrees by which a picture is turned at most, either way.
+    brightness: share by which a picture is made brighter or darker at most.
 
-    The last two are there so that neither file format nor decoder gives the class away.
+    Decoder and recompression are there so that neither file format nor decoder gives the class away.
     """
 
     flip: bool = True
@@ -36,6 +39,8 @@ class Augmentation:
     decoder: float = 0.25
     recompress: float = 0.1
     lowest_quality: int = 50
+    rotate: float = 0.0
+    brightness: float = 0.0
 
     def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
         """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even."""
@@ -47,6 +52,13 @@ class Augmentation:
         if self.flip:
             mirrored = torch.rand(len(batch), generator=random) < 0.5
             batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
+        if self.rotate:
+            batch = rotate(batch, self.rotate, random)
+        if self.brightness:
+            factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=random) * 2 - 1) * self.brightness
+            batch = (batch * factor).round().clamp(0, 255).to(torch.uint8)
+        if self.shift == 0 and batch.shape[2:] == (size, size):
+            return batch
         return crop(batch, size, self.shift, random)
 
     def _recompress(self, batch: Tensor, random: torch.Generator) -> Tensor:
@@ -93,6 +105,21 @@ def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     chroma = torch.lerp(ycc[:, 1:], redrawn, weight)
     rgb = torch.einsum("ij,njhw->nihw", _TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
     return rgb.round().clamp(0, 255).to(torch.uint8)
+
+
+def rotate(batch: Tensor, degrees: float, random: torch.Generator) -> Tensor:
+    """Each picture turned about its middle by up to `degrees` either way, bilinear, corners mirrored in.
+
+    Batch is uint8 of shape (N, 3, H, W), H equal to W.
+    """
+    angle = (torch.rand(len(batch), generator=random) * 2 - 1) * math.radians(degrees)
+    turn = torch.zeros(len(batch), 2, 3)
+    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
+    turn[:, 1, 0] = angle.sin()
+    turn[:, 0, 1] = -turn[:, 1, 0]
+    grid = F.affine_grid(turn, list(batch.shape), align_corners=False)
+    turned = F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False)
+    return turned.round().clamp(0, 255).to(torch.uint8)
 
 
 def crop(batch: Tensor, size: int, beyond: int, random: torch.Generator) -> Tensor:

@@ -1,25 +1,31 @@
-"""The command line: its commands, their options, and what they print."""
+"""The command line: its commands and their options."""
 
 import argparse
-import json
 import sys
-import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from model import SHIPPED
-from model.checkpoint import Checkpoint, CheckpointError
-from model.files import atomically
-from model.hardware import pick_device
-from model.predictor import Predictor
-from training import loop
-from training.calibrate import fit_temperature
-from training.data import DataError, Pictures, drop_repeats, hold_out, read_split
-from training.initial import InitialWeightsError, initial_weights
-from training.metrics import describe, score
-from training.recipes import RECIPES, Recipe
+from model.checkpoint import CheckpointError, Label
+from training import commands
+from training.data import DataError
+from training.hackathon import Target
+from training.initial import InitialWeightsError
+from training.loop import ResumeError
+from training.recipes import RECIPES
+from training.submission import SubmissionError
 
-EXPECTED_ERRORS = (CheckpointError, DataError, InitialWeightsError, loop.ResumeError, OSError, ValueError)
+EXPECTED_ERRORS = (
+    CheckpointError,
+    DataError,
+    InitialWeightsError,
+    ResumeError,
+    SubmissionError,
+    OSError,
+    ValueError,
+)
+LABELLED = "a CIFAKE tree, a folder with REAL/ and FAKE/, or a hackathon tree"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,122 +44,82 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Train and judge detectors.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands_of = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="from folders of pictures to a checkpoint")
-    train.add_argument("--recipe", choices=RECIPES, default="cifake")
-    train.add_argument(
-        "--data", type=Path, required=True, help="a CIFAKE tree: train/ and test/ with REAL/, FAKE/"
-    )
-    train.add_argument("--out", type=Path, required=True, help="the checkpoint; history.csv goes beside it")
-    train.add_argument("--init", default="none", help="first weights: none, imagenet, or a checkpoint's path")
+    def add(name: str, run: Callable[[argparse.Namespace], None], about: str) -> argparse.ArgumentParser:
+        command = commands_of.add_parser(name, help=about, description=about)
+        command.set_defaults(run=run)
+        return command
+
+    merge = add("merge", commands.merge, "real and fake *_preds.json of a hackathon tree to train_meta.json")
+    merge.add_argument("data", type=Path, metavar="DIR")
+
+    train = add("train", commands.train, "from folders of pictures to a checkpoint and a run folder")
+    _add_training(train)
+    train.add_argument("--out", type=Path, required=True, help="the checkpoint; the run's files go beside it")
     train.add_argument("--resume", action="store_true", help="go on after the last epoch of a broken run")
-    train.add_argument("--device", default="auto")
-    train.set_defaults(run=_train)
-
-    evaluate = commands.add_parser("evaluate", help="how good a checkpoint is on labelled pictures")
-    evaluate.add_argument(
-        "--data", type=Path, required=True, help="a CIFAKE tree, or a folder with REAL/, FAKE/"
+    train.add_argument(
+        "--label-1",
+        choices=get_args(Label),
+        help="what label 1 of the data is in truth; without it, what the shipped model sees decides",
     )
-    evaluate.add_argument("--model", type=Path, default=SHIPPED)
+
+    crossvalidate = add("crossvalidate", commands.crossvalidate, "train and judge on N parts in turn")
+    _add_training(crossvalidate)
+    crossvalidate.add_argument("--folds", type=int, default=5)
+    crossvalidate.add_argument("--out", type=Path, required=True, help="folder for metrics.json and plots")
+
+    evaluate = add("evaluate", commands.evaluate, "how good a checkpoint is on labelled pictures")
+    evaluate.add_argument("--data", type=Path, required=True, help=LABELLED)
     evaluate.add_argument("--json", type=Path, help="write the figures there")
-    evaluate.add_argument("--device", default="auto")
-    evaluate.set_defaults(run=_evaluate)
+    _add_model(evaluate)
+    _add_positive(evaluate, "judge the probability of this label against label 1 of the data")
+
+    infer = add("infer", commands.infer, "predictions for a folder of pictures, as the hackathon wants them")
+    infer.add_argument("images", type=Path, metavar="IMAGES")
+    infer.add_argument("--team", required=True)
+    infer.add_argument("--out", type=Path, default=Path("outputs"), help="folder for TEAM_prediction.json")
+    _add_model(infer)
+    _add_positive(infer, "`prediction` is the probability of this label")
+
+    audit = add("audit", commands.audit, "do the labels agree with what the model sees?")
+    audit.add_argument("data", type=Path, metavar="DIR", help=LABELLED)
+    audit.add_argument("--out", type=Path, default=Path("outputs"), help="folder for audit.csv, audit.png")
+    audit.add_argument("--show", type=int, default=60, help="how many of the most suspicious to draw")
+    _add_model(audit)
+
+    plots = add("plots", commands.plots, "draw the curves and diagrams of a run folder")
+    plots.add_argument("folder", type=Path, metavar="RUN_DIR")
+
+    submission = add("submission", commands.submission, "check predictions and build the hackathon's ZIP")
+    submission.add_argument("--team", required=True)
+    submission.add_argument("--data", type=Path, default=Path("data/hackathon"), help="a hackathon tree")
+    submission.add_argument("--run", type=Path, default=Path("runs/hackathon"), dest="folder")
+    submission.add_argument(
+        "--out", type=Path, default=Path("outputs"), help="where TEAM_prediction.json is and the ZIP goes"
+    )
     return parser
 
 
-def _train(options: argparse.Namespace) -> None:
-    recipe = RECIPES[options.recipe]
-    pick_device(options.device)  # a wrong one is told before the minutes that reading takes
-    first = initial_weights(options.init, recipe.architecture)
-    if first:
-        print(f"{len(first)} tensors start from {options.init}")
-    start = time.monotonic()
-    training, validation, data = _cifake(options.data, recipe)
-    trained = loop.train(
-        recipe,
-        training,
-        validation,
-        state_path=options.out.with_suffix(".resume"),
-        first_weights=first,
-        resume=options.resume,
-        device=options.device,
+def _add_training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recipe", choices=RECIPES, default="cifake")
+    command.add_argument("--data", type=Path, required=True, help=LABELLED)
+    command.add_argument(
+        "--init", help="first weights: none, imagenet, shipped, or a checkpoint's path; else the recipe's"
     )
-    loop.write_history(trained.history, options.out.with_name("history.csv"))
-    checkpoint = Checkpoint(
-        architecture=recipe.architecture,
-        preprocess=recipe.preprocess,
-        weights=trained.weights,
-        recipe=asdict(recipe) | {"init": options.init},
-        data=data,
+    command.add_argument(
+        "--target",
+        choices=get_args(Target),
+        default="folder",
+        help="of a hackathon tree: trained towards the folder's word, its detector's, or the mean of both",
     )
-    checkpoint = _calibrated(checkpoint, validation, options.device)
-    checkpoint.save(options.out)
-
-    print("\n".join(loop.describe(row) for row in trained.history))
-    print(f"\nbest epoch {trained.best.epoch}, on validation, temperature {checkpoint.temperature:.3f}:")
-    print(describe(checkpoint.metrics["validation"]))
-    print(f"\n{options.out} written after {(time.monotonic() - start) / 60:.0f} min")
+    command.add_argument("--device", default="auto")
 
 
-def _cifake(tree: Path, recipe: Recipe) -> tuple[Pictures, Pictures, dict[str, object]]:
-    """Training and validation pictures of a CIFAKE tree, and the record of them for the checkpoint."""
-    print(f"reading {tree} as a CIFAKE tree", flush=True)
-    everything = read_split(tree / "train", recipe.preprocess)
-    elsewhere = [read_split(tree / "test", recipe.preprocess)] if (tree / "test").is_dir() else []
-    sound, leaked, repeats = drop_repeats(everything, elsewhere)
-    for name, reason in everything.unreadable:
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    training, validation = hold_out(sound, recipe.validation, recipe.seed)
-    print(
-        f"{len(everything)} pictures; dropped {leaked} that stand in test too and {repeats} repeats; "
-        f"{len(training)} to train on, {len(validation)} to validate with",
-        flush=True,
-    )
-    return (
-        training,
-        validation,
-        {
-            "unreadable": len(everything.unreadable),
-            "dropped_in_test": leaked,
-            "dropped_repeats": repeats,
-            "training": {"pictures": len(training), "sha256": training.digest()},
-            "validation": {"pictures": len(validation), "sha256": validation.digest()},
-        },
-    )
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", type=Path, default=SHIPPED)
+    command.add_argument("--device", default="auto")
 
 
-def _calibrated(checkpoint: Checkpoint, validation: Pictures, device: str) -> Checkpoint:
-    """With its temperature and metrics from the validation pictures."""
-    z = Predictor(checkpoint, device).logits(validation.images)
-    temperature = fit_temperature(z, validation.labels)
-    checkpoint = replace(checkpoint, temperature=temperature)
-    scores = score(checkpoint.probability(z), validation.labels, checkpoint.threshold)
-    return replace(checkpoint, metrics={"validation": scores})
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    predictor = Predictor.load(options.model, options.device)
-    folder = options.data / "test" if (options.data / "test").is_dir() else options.data
-    pictures = read_split(folder, predictor.preprocess)
-    for name, reason in pictures.unreadable:
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    start = time.monotonic()
-    predictions = predictor.predict(pictures.images)
-    seconds = time.monotonic() - start
-    scores = score(predictions, pictures.labels, predictor.checkpoint.threshold)
-    print(f"{options.model} on {folder}\n")
-    print(describe(scores))
-    print(f"\n{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
-    if options.json:
-        report = {
-            "model_sha256": predictor.checkpoint.digest,
-            "data": {
-                "folder": str(folder),
-                "sha256": pictures.digest(),
-                "unreadable": len(pictures.unreadable),
-            },
-            **scores,
-        }
-        with atomically(options.json) as file:
-            file.write(json.dumps(report, indent=2).encode() + b"\n")
+def _add_positive(command: argparse.ArgumentParser, about: str) -> None:
+    command.add_argument("--positive", choices=get_args(Label), default="REAL", help=about)

@@ -1,11 +1,12 @@
-"""Labelled pictures in memory, read from a tree of folders."""
+"""Labelled pictures in memory, and how they are shared out."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sklearn.model_selection import StratifiedKFold
 
 from model.images import ImageError, decode
 from model.preprocess import Preprocess
@@ -23,32 +24,47 @@ class Pictures:
     """Pictures with their labels.
 
     images: uint8 of shape (N, size, size, 3), RGB.
-    labels: uint8 of shape (N,), 1 = REAL, 0 = FAKE.
+    labels: uint8 of shape (N,), 1 = REAL, 0 = FAKE by the words of the data itself.
     names: paths relative to the folder they were read from.
     unreadable: (name, reason) of the files that were left out.
+    soft: float32 of shape (N,) in [0, 1], what is trained towards instead of the labels, if anything.
     """
 
     images: np.ndarray
     labels: np.ndarray
     names: list[str]
     unreadable: list[tuple[str, str]]
+    soft: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def targets(self) -> np.ndarray:
+        """What is trained towards, float32 of shape (N,) in [0, 1]."""
+        return self.labels.astype(np.float32) if self.soft is None else self.soft
+
     def take(self, index: np.ndarray) -> "Pictures":
         """Those at `index`, in that order."""
         names = [self.names[i] for i in index]
-        return Pictures(self.images[index], self.labels[index], names, [])
+        soft = None if self.soft is None else self.soft[index]
+        return Pictures(self.images[index], self.labels[index], names, [], soft)
+
+    def sample(self, count: int) -> "Pictures":
+        """At most `count` of them, evenly spaced: of pictures that stand class by class, each one's share."""
+        if len(self) <= count:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, count).astype(int))
 
     def pixel_digests(self) -> list[bytes]:
         """One digest a picture: equal for pictures that are equal pixel by pixel."""
         return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images]
 
     def digest(self) -> str:
-        """SHA-256 over all pixels and labels; it does not depend on file names or order."""
-        rows = zip(self.pixel_digests(), self.labels, strict=True)
-        rows_sorted = sorted(digest + bytes([label]) for digest, label in rows)
+        """SHA-256 over all pixels, labels and soft targets; it does not depend on file names or order."""
+        soft = [b""] * len(self) if self.soft is None else [target.tobytes() for target in self.soft]
+        rows = zip(self.pixel_digests(), self.labels, soft, strict=True)
+        rows_sorted = sorted(digest + bytes([label]) + target for digest, label, target in rows)
         return hashlib.sha256(b"".join(rows_sorted)).hexdigest()
 
 
@@ -62,17 +78,23 @@ def read_split(folder: Path, preprocess: Preprocess) -> Pictures:
     for name, label in LABELS.items():
         if not (folder / name).is_dir():
             raise DataError(f"{folder} has no folder {name}: a split holds REAL/ and FAKE/")
-        found = sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in SUFFIXES)
+        found = picture_files(folder / name)
         files += found
         labels += [label] * len(found)
-    pictures = _read(files, labels, folder, preprocess)
+    pictures = read_pictures(files, labels, folder, preprocess)
     for name, label in LABELS.items():
         if not (pictures.labels == label).any():
             raise DataError(f"{folder / name} holds no picture that can be read")
     return pictures
 
 
-def _read(files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess) -> Pictures:
+def picture_files(folder: Path) -> list[Path]:
+    """The files in `folder` that are pictures by their names' endings, sorted."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def read_pictures(files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess) -> Pictures:
+    """The files with their labels, brought to the network's size; names are relative to `folder`."""
     images = np.empty((len(files), preprocess.size, preprocess.size, 3), np.uint8)
     kept: list[int] = []
     unreadable: list[tuple[str, str]] = []
@@ -121,3 +143,12 @@ def hold_out(pictures: Pictures, share: float, seed: int) -> tuple[Pictures, Pic
         count = min(max(1, round(share * len(of_class))), len(of_class) - 1)
         held[random.choice(of_class, count, replace=False)] = True
     return pictures.take(np.flatnonzero(~held)), pictures.take(np.flatnonzero(held))
+
+
+def folds(pictures: Pictures, count: int, seed: int) -> Iterator[tuple[Pictures, np.ndarray]]:
+    """(the rest, index of the pictures held out) for each of `count` parts of equal shares of each class."""
+    if np.bincount(pictures.labels, minlength=2).min() < count:
+        raise DataError(f"{count} folds need {count} different pictures of each class")
+    splits = StratifiedKFold(count, shuffle=True, random_state=seed)
+    for rest, held in splits.split(pictures.labels, pictures.labels):
+        yield pictures.take(rest), held

@@ -1,13 +1,18 @@
 """The weights that training starts from: none, ImageNet's, or those of a file."""
 
+import math
 from pathlib import Path
 from urllib.error import URLError
 
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
+from model import SHIPPED
 from model.checkpoint import Checkpoint
 from model.network import Architecture, build_network
+from model.predictor import Predictor
+from training.data import Pictures
+from training.recipes import Recipe
 
 
 class InitialWeightsError(Exception):
@@ -17,13 +22,17 @@ class InitialWeightsError(Exception):
 def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     """Those tensors of `init` that fit the architecture by name and shape; the rest stay random.
 
-    init: `none`; `imagenet`, which torchvision downloads once; or a checkpoint's path. The head of
-    ImageNet's thousand classes never fits, nor does its 7x7 stem where ours is 3x3.
+    init: `none`; `imagenet`, which torchvision downloads once; `shipped`, the checkpoint that comes
+    with the project; or a checkpoint's path. The head of ImageNet's thousand classes never fits, nor
+    does its 7x7 stem where ours is 3x3.
     Raises InitialWeightsError, or CheckpointError for a file that is not one.
     """
     if init == "none":
         return {}
-    source = _imagenet() if init == "imagenet" else Checkpoint.load(Path(init)).weights
+    if init == "imagenet":
+        source = _imagenet()
+    else:
+        source = Checkpoint.load(SHIPPED if init == "shipped" else Path(init)).weights
     own = build_network(architecture).state_dict()
     fitting = {
         name: tensor.to(own[name].dtype)
@@ -33,6 +42,24 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     if not fitting:
         raise InitialWeightsError(f"no tensor of {init} fits the recipe's network")
     return fitting
+
+
+def turned(weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures) -> tuple[dict[str, Tensor], float]:
+    """The weights, their last layer negated if they are wrong on more than half of `pictures`.
+
+    Weights that were trained where label 1 meant the other class know all there is to know, with the
+    wrong sign. Returns them and the share, in [0, 1], that they are right on as they came. Weights
+    without a last layer that fits are returned as they are, with NaN.
+    """
+    own = build_network(recipe.architecture).state_dict()
+    if own.keys() - weights.keys():
+        return weights, math.nan
+    z = Predictor(Checkpoint(recipe.architecture, recipe.preprocess, weights)).logits(pictures.images)
+    right = float(((z > 0) == (pictures.labels == 1)).mean())
+    if right >= 0.5:
+        return weights, right
+    *_, matrix, bias = own
+    return weights | {name: -weights[name] for name in (matrix, bias)}, right
 
 
 def _imagenet() -> dict[str, Tensor]:

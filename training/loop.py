@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from model.checkpoint import CheckpointError, load_tensors
 from model.files import atomically
 from model.hardware import fast_bf16, pick_device
 from model.network import build_network, logits
+from model.predictor import PASS_PIXELS
 from training.data import Pictures
 from training.pruning import Pruning
 from training.recipes import Recipe
@@ -65,97 +67,131 @@ def train(
     With `resume` the run goes on from that state and ends as an unbroken run would: all randomness
     of an epoch comes from the recipe's seed and the epoch's number. Raises ResumeError.
     """
-    on = pick_device(device)
-    torch.manual_seed(recipe.seed)
-    network = build_network(recipe.architecture)
-    if first_weights is not None:
-        network.load_state_dict(first_weights, strict=False)
-    network = network.to(on).to(memory_format=torch.channels_last)
-    pruning = Pruning(len(training), recipe.prune)
-    optimiser = torch.optim.SGD(
-        _groups(network, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-    )
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    run = _Run(recipe, training, first_weights or {}, pick_device(device))
+    identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
-    moving: dict[str, Any] = {
-        "network": network,
-        "average": average,
-        "optimiser": optimiser,
-        "pruning": pruning,
-    }
-    identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
-
     if resume:
         state = _load_state(state_path, identity)
-        for name, part in moving.items():
+        for name, part in run.parts().items():
             part.load_state_dict(state[name])
         history = [Epoch(**row) for row in state["history"]]
         best = state["best"]
 
-    images = torch.from_numpy(training.images).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(training.labels).float()
-    amp = fast_bf16(on)
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         if _stalled(history, recipe):
             break
         start = time.monotonic()
-        random = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
-        torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout
-        window = recipe.windows[epoch - 1]
-        cycle, within = recipe.place(epoch)
-        whole_epoch = cycle == 0 or within == len(recipe.cycles[cycle]) - 1
-        order, weights = pruning.choose(random, whole_epoch)
-        steps = len(order) // recipe.batch_size or 1
-        network.train()
-        sums = torch.zeros(3, device=on)  # of weights, of losses, of right answers
-        bar = tqdm(range(steps), f"epoch {epoch}/{recipe.epochs}", unit="batch", mininterval=5)
-        for step in bar:
-            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-            chosen = order[part]
-            weight = weights[part].to(on)
-            batch = recipe.augmentation(images[chosen], window, random).to(on)
-            target = labels[chosen].to(on)
-            with torch.autocast(on.type, torch.bfloat16, enabled=amp):
-                z = logits(network, recipe.preprocess.normalise(batch)).float()
-            smooth = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
-            losses = F.binary_cross_entropy_with_logits(z, smooth, reduction="none")
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
-            optimiser.zero_grad()
-            (weight * losses).mean().backward()
-            optimiser.step()
-            average.update_parameters(network)
-            pruning.record(chosen, losses)
-            right = ((z.detach() > 0) == (target > 0.5)).float()
-            sums += torch.stack([weight.sum(), (weight * losses.detach()).sum(), (weight * right).sum()])
-            if step % 20 == 0:
-                bar.set_postfix(loss=f"{float(sums[1] / sums[0]):.4f}")
-        validation_loss, validation_accuracy = _validate(average.module, recipe, validation, on)
+        train_loss, train_accuracy = run.epoch(epoch)
+        validation_loss, validation_accuracy = run.validate(validation)
         row = Epoch(
             epoch=epoch,
-            window=window,
-            train_loss=float(sums[1] / sums[0]),
-            train_accuracy=float(sums[2] / sums[0]),
+            window=recipe.windows[epoch - 1],
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
             seconds=time.monotonic() - start,
         )
         history.append(row)
         if row is _best(history):
-            best = {
-                name: tensor.detach().cpu().clone() for name, tensor in average.module.state_dict().items()
-            }
-        parts = {name: part.state_dict() for name, part in moving.items()}
+            best = run.averaged()
+        parts = {name: part.state_dict() for name, part in run.parts().items()}
         rows = [asdict(row) for row in history]
         with atomically(state_path) as file:
             torch.save({**identity, **parts, "history": rows, "best": best}, file)
-        left = sum((side / window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
+        left = sum((side / row.window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
     return Trained(best, _best(history), history)
+
+
+class _Run:
+    """The network in training and all that moves with it."""
+
+    def __init__(
+        self, recipe: Recipe, training: Pictures, first_weights: dict[str, Tensor], on: torch.device
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        network = build_network(recipe.architecture)
+        network.load_state_dict(first_weights, strict=False)
+        self.recipe = recipe
+        self.on = on
+        self.network = network.to(on).to(memory_format=torch.channels_last)
+        self.optimiser = _optimiser(recipe, self.network)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True
+        )
+        self.pruning = Pruning(len(training), recipe.prune)
+        self.images = torch.from_numpy(training.images).permute(0, 3, 1, 2)
+        self.labels = torch.from_numpy(training.labels).float()
+        self.targets = torch.from_numpy(training.targets)
+        counts = np.bincount(training.labels, minlength=2)
+        shares = len(training) / (2 * counts) if recipe.balance else np.ones(2)
+        self.class_weights = torch.from_numpy(shares[training.labels]).float()
+
+    def parts(self) -> dict[str, Any]:
+        """What has to be saved for the run to go on, by name."""
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimiser": self.optimiser,
+            "pruning": self.pruning,
+        }
+
+    def averaged(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights."""
+        return {
+            name: tensor.detach().cpu().clone() for name, tensor in self.average.module.state_dict().items()
+        }
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch, counted from 1. Returns its mean loss and accuracy over all pictures."""
+        recipe, on = self.recipe, self.on
+        random = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
+        torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout
+        cycle, within = recipe.place(epoch)
+        order, weights = self.pruning.choose(
+            random, everything=cycle == 0 or within == len(recipe.cycles[cycle]) - 1
+        )
+        steps = len(order) // recipe.batch_size or 1
+        sums = torch.zeros(3, device=on)  # of weights, of losses, of right answers
+        self.network.train()
+        bar = tqdm(range(steps), f"epoch {epoch}/{recipe.epochs}", unit="batch", mininterval=5)
+        for step in bar:
+            part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            chosen = order[part]
+            batch = recipe.augmentation(self.images[chosen], recipe.windows[epoch - 1], random).to(on)
+            target, label = self.targets[chosen].to(on), self.labels[chosen].to(on)
+            weight = (weights[part] * self.class_weights[chosen]).to(on)
+            with torch.autocast(on.type, torch.bfloat16, enabled=fast_bf16(on)):
+                z = logits(self.network, recipe.preprocess.normalise(batch)).float()
+            smooth = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
+            losses = F.binary_cross_entropy_with_logits(z, smooth, reduction="none")
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
+            self.optimiser.zero_grad()
+            (weight * losses).mean().backward()
+            self.optimiser.step()
+            self.average.update_parameters(self.network)
+            self.pruning.record(chosen, losses)
+            right = ((z.detach() > 0) == (label > 0.5)).float()
+            sums += torch.stack([weight.sum(), (weight * losses.detach()).sum(), (weight * right).sum()])
+            if step % 20 == 0:
+                bar.set_postfix(loss=f"{float(sums[1] / sums[0]):.4f}")
+        return float(sums[1] / sums[0]), float(sums[2] / sums[0])
+
+    @torch.inference_mode()
+    def validate(self, pictures: Pictures) -> tuple[float, float]:
+        """Mean loss and accuracy of the averaged weights on whole pictures."""
+        network = self.average.module.eval()
+        images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
+        # No more at once than training takes, or some 0.5 GB.
+        batches = images.split(max(self.recipe.batch_size, PASS_PIXELS // self.recipe.preprocess.size**2))
+        normalise = self.recipe.preprocess.normalise
+        z = torch.cat([logits(network, normalise(batch.to(self.on))) for batch in batches]).cpu()
+        labels = torch.from_numpy(pictures.labels).float()
+        loss = F.binary_cross_entropy_with_logits(z, labels)
+        return float(loss), float(((z > 0) == (labels > 0.5)).float().mean())
 
 
 def describe(row: Epoch) -> str:
@@ -176,14 +212,15 @@ def write_history(history: list[Epoch], path: Path) -> None:
         writer.writerows(asdict(row) for row in history)
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay on matrices only: batch norm's scales and all biases have nothing to overfit with."""
-    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    # Weight decay on matrices only: batch norm's scales and all biases have nothing to overfit with.
+    groups = [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True)
 
 
 def _best(history: list[Epoch]) -> Epoch:
@@ -196,19 +233,6 @@ def _stalled(history: list[Epoch], recipe: Recipe) -> bool:
     rows = history[len(history) - within :]
     whole = [row for row in rows if row.window == max(recipe.windows)]
     return len(whole) > recipe.patience and _best(rows) not in whole[-recipe.patience :]
-
-
-@torch.inference_mode()
-def _validate(
-    network: nn.Module, recipe: Recipe, pictures: Pictures, on: torch.device
-) -> tuple[float, float]:
-    network.eval()
-    images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
-    parts = [logits(network, recipe.preprocess.normalise(batch.to(on))) for batch in images.split(512)]
-    z = torch.cat(parts).cpu()
-    labels = torch.from_numpy(pictures.labels).float()
-    loss = F.binary_cross_entropy_with_logits(z, labels)
-    return float(loss), float(((z > 0) == (labels > 0.5)).float().mean())
 
 
 def _load_state(path: Path, identity: dict[str, str]) -> dict:

@@ -1,10 +1,11 @@
 """Recipes: named, frozen sets of training choices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Literal
 
 from model.network import Architecture
-from model.preprocess import Preprocess
+from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from training.augment import Augmentation
 
 
@@ -15,14 +16,18 @@ class Recipe:
     cycles: for each cycle of the learning rate, the side in pixels of the random windows that each
         of its epochs trains on. Texture tells the classes apart and a small window shows it at a
         fraction of the cost; whole pictures come last.
+    optimiser: `sgd` with Nesterov momentum, or `adam`.
     learning_rate: the peak of a cycle (Smith & Topin 2019, arXiv 1708.07120): up in a straight line
-        over `warmup` of it, down in one to zero over the rest.
+        over `warmup` of it, down in one to `final_rate` times the peak over the rest.
     prune: share of the well-answered pictures that an epoch leaves out (see training.pruning). Not in
         the first cycle, where losses say little yet, and not in the last epoch of a cycle.
+    balance: weigh pictures so that both classes weigh the same.
     label_smoothing: targets are pulled from 0 and 1 towards 1/2 by half of this.
-    average: decay per step of the exponential moving average of weights that is evaluated and saved.
+    average: decay per step of the exponential moving average of weights that is evaluated and saved;
+        0 for the weights themselves.
     validation: share of the training pictures, drawn by `seed` in equal shares of each class, that is
         never trained on.
+    init: the first weights, unless others are asked for (see training.initial).
     patience: epochs on whole pictures without a better validation loss after which training stops.
     """
 
@@ -32,14 +37,18 @@ class Recipe:
     preprocess: Preprocess = Preprocess()
     augmentation: Augmentation = Augmentation()
     batch_size: int = 256
+    optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 0.2
+    final_rate: float = 0.0
     warmup: float = 0.2
     prune: float = 0.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    balance: bool = False
     label_smoothing: float = 0.04
     average: float = 0.995
     validation: float = 0.04
+    init: str = "none"
     patience: int = 5
     seed: int = 2025
 
@@ -77,9 +86,25 @@ class Recipe:
         """The learning rate when `part`, from 0 to 1, of epoch number `epoch` is done."""
         cycle, within = self.place(epoch)
         progress = (within + part) / len(self.cycles[cycle])
-        rising = progress < self.warmup
-        return self.learning_rate * (progress / self.warmup if rising else (1 - progress) / (1 - self.warmup))
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        left = (1 - progress) / (1 - self.warmup)
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * left)
 
+
+# Plain Adam on whole pictures at 224, as both hackathon projects publish it.
+_PUBLISHED = Recipe(
+    "published",
+    cycles=((224,),),
+    preprocess=Preprocess(224),
+    augmentation=Augmentation(flip=True, shift=0, decoder=0, recompress=0, rotate=10),
+    optimiser="adam",
+    learning_rate=1e-4,
+    warmup=0.0,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    average=0.0,
+)
 
 RECIPES = {
     recipe.name: recipe
@@ -88,6 +113,41 @@ RECIPES = {
             "cifake",
             cycles=((16,) * 2 + (24,) * 3 + (32,) * 4, (24,) * 2 + (32,) * 8),
             prune=0.5,
+        ),
+        # Synergy'25. The publication says flips and slight rotations; 10 degrees are ours.
+        replace(
+            _PUBLISHED,
+            name="synergy",
+            cycles=((224,) * 5,),
+            architecture=Architecture("imagenet", "mlp", dropout=0.3),
+            preprocess=Preprocess(224, IMAGENET_MEAN, IMAGENET_STD),
+            batch_size=16,
+            final_rate=1.0,
+            validation=0.1,
+        ),
+        # Predictathon 2025. It says flip, rotation, brightness, balancing, early stopping, dropout and a
+        # schedule, not how much of each: 10 degrees, a fifth, patience 3, 0.3 and a line to zero are ours.
+        replace(
+            _PUBLISHED,
+            name="predictathon",
+            cycles=((224,) * 10,),
+            architecture=Architecture("imagenet", "linear", dropout=0.3),
+            preprocess=Preprocess(224, HALF, HALF),
+            augmentation=replace(_PUBLISHED.augmentation, brightness=0.2),
+            batch_size=32,
+            balance=True,
+            validation=0.2,
+            patience=3,
+        ),
+        # Ours for the same 2,000 pictures: the shipped model, tuned gently.
+        Recipe(
+            "hackathon",
+            cycles=((32,) * 5,),
+            init="shipped",
+            batch_size=64,
+            learning_rate=0.005,
+            average=0.98,
+            validation=0.1,
         ),
     ]
 }

@@ -9,7 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.batch import natural_key
 from tests.pictures import encode, noise, zipped
 
 
@@ -163,10 +162,25 @@ def test_wrong_fields(data: dict, client: FlaskClient) -> None:
     assert "`files`" in response.json["detail"]
 
 
-def test_natural_order() -> None:
-    names = ["b1.png", "10.png", "a10.png", "9.png", "a9.png", "010.png", "1" * 5000 + ".png"]
-    expected = ["9.png", "10.png", "010.png", "1" * 5000 + ".png", "a9.png", "a10.png", "b1.png"]
-    assert sorted(names, key=natural_key) == expected
+def test_either_label_can_be_the_positive_one(client: FlaskClient, outputs: Path) -> None:
+    data = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip")}
+    response = client.post("/batch?team=x&positive=FAKE", data=data)
+    assert response.headers["X-Prediction"] == "P(FAKE)"
+    assert response.headers["X-Label-1-In-Training-Data"] == "REAL"
+    for row in response.json:
+        value = int(row["image_id"].removesuffix(".png"))
+        assert row["prediction"] == pytest.approx(1 - value / 255, abs=1e-6)
+    assert (outputs / "x_prediction.json").read_bytes() == response.data
+    assert send_files(client, PICTURES).headers["X-Prediction"] == "P(REAL)"
+
+
+@pytest.mark.parametrize("word", ["", "fake", "PHOTO", "1"])
+def test_other_positives_are_refused(word: str, client: FlaskClient, outputs: Path) -> None:
+    data = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip")}
+    response = client.post("/batch", query_string={"team": "x", "positive": word}, data=data)
+    assert response.status_code == 400
+    assert "REAL or FAKE" in response.json["detail"]
+    assert not outputs.exists()
 
 
 def test_picture_of_another_size(client: FlaskClient) -> None:

@@ -16,21 +16,25 @@ def test_recipes_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"cycles": ()},
+    "change",
+    [
+        {"cycles": ()},
         {"cycles": ((),)},
         {"cycles": ((64,),)},
         {"cycles": ((0,),)},
         {"batch_size": 1},
         {"validation": 0.0},
         {"prune": 1.0},
-    ]
+    ],
 )
 def test_senseless_choices_are_refused(change: dict) -> None:
     with pytest.raises(ValueError, match="cycles|windows|batch|validation|prune"):
         replace(RECIPES["cifake"], **change)
 
 
-TWO_CYCLES = replace(RECIPES["cifake"], cycles=((16, 16, 16, 16, 16), (24, 32)), learning_rate=0.2, warmup=0.2)
+TWO_CYCLES = replace(
+    RECIPES["cifake"], cycles=((16, 16, 16, 16, 16), (24, 32)), learning_rate=0.2, warmup=0.2
+)
 
 
 def test_epochs_of_all_cycles_stand_in_a_row() -> None:

@@ -1,0 +1,86 @@
+"""The hackathon's file of predictions: whose it is, in what order, and of which label."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import get_args
+
+from model.checkpoint import Label
+from model.files import atomically
+
+TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+
+Row = tuple[str, float]
+"""A picture's file name and its P(REAL) in [0, 1]."""
+
+
+class TeamNameError(ValueError):
+    """The name cannot be a team's, because files are named after it."""
+
+
+def checked_team(name: str) -> str:
+    """The name as it came. Raises TeamNameError for one that could lead elsewhere or not be read."""
+    if not TEAM.fullmatch(name):
+        raise TeamNameError(
+            "a team's name is 1 to 64 letters, digits, spaces, dots, dashes or underscores, the first a "
+            "letter or digit"
+        )
+    return name
+
+
+def checked_positive(word: str) -> Label:
+    """REAL or FAKE: the label whose probability a file of predictions gives. Raises ValueError."""
+    for label in get_args(Label):
+        if word == label:
+            return label
+    raise ValueError(f"positive must be REAL or FAKE, not {word!r}")
+
+
+def encode(rows: Iterable[Row], positive: Label = "REAL") -> bytes:
+    """The file's JSON, `[{"image_id": "1.png", "prediction": 0.00025}, ...]`, in natural order of names.
+
+    `prediction` is the probability of `positive`, to six digits.
+    """
+    ordered = sorted(rows, key=lambda row: natural_key(row[0]))
+    return json.dumps(
+        [
+            {"image_id": name, "prediction": round(p if positive == "REAL" else 1 - p, 6)}
+            for name, p in ordered
+        ]
+    ).encode()
+
+
+def write(folder: Path, team: str, body: bytes, unreadable: list[tuple[str, str]]) -> Path:
+    """Write `TEAM_prediction.json`, and `TEAM_unreadable.json` if (name, reason) of any are given.
+
+    Each takes the place of the old one at once. Returns the path of the predictions.
+    """
+    path = folder / f"{team}_prediction.json"
+    with atomically(path) as file:
+        file.write(body)
+    errors = folder / f"{team}_unreadable.json"
+    if unreadable:
+        with atomically(errors) as file:
+            file.write(json.dumps(unreadable_rows(unreadable)).encode())
+    else:
+        errors.unlink(missing_ok=True)  # of an earlier batch of this team
+    return path
+
+
+def unreadable_rows(unreadable: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """(name, reason) as they stand in JSON."""
+    return [{"image_id": name, "error": reason} for name, reason in unreadable]
+
+
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Sort key by which 2.png comes before 10.png."""
+    return [_number_or_text(part) for part in re.findall(r"\d+|\D+", name)]
+
+
+def _number_or_text(part: str) -> tuple[bool, int, str]:
+    if not part[0].isdecimal():
+        return True, 0, part
+    # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
+    digits = part.lstrip("0")
+    return False, len(digits), digits

@@ -1,0 +1,217 @@
+"""What the commands do, and what they print."""
+
+import csv
+import io
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from model import predictions
+from model.checkpoint import Checkpoint, Label
+from model.files import atomically
+from model.hardware import pick_device
+from model.predictor import Predictor
+from model.preprocess import Preprocess
+from training import audit as audits
+from training import hackathon
+from training import infer as inference
+from training import run as runs
+from training import submission as submissions
+from training.data import DataError, Pictures, picture_files
+from training.initial import initial_weights
+from training.metrics import describe, score
+from training.plots import plot_run
+from training.recipes import RECIPES
+from training.sources import Source, read_test, read_training
+
+
+def merge(options: Namespace) -> None:
+    """`train_meta.json` beside the folders of a hackathon tree."""
+    tree = _tree(options.data)
+    everything, findings = hackathon.examples(tree)
+    rows = hackathon.meta(everything)
+    path = options.data / "train_meta.json"
+    runs.write_json(path, rows)
+    _tell(findings)
+    print(f"{len(rows)} rows of {len(everything)} pictures written to {path}")
+
+
+def train(options: Namespace) -> None:
+    """A checkpoint, and beside it the run's tables, figures and plots."""
+    recipe = RECIPES[options.recipe]
+    how = runs.Options(options.init, options.resume, options.device)
+    _check_early(options)
+    start = time.monotonic()
+    source = _source(options)
+    positive = options.label_1 or _looked(source, options)
+    checkpoint = runs.run(recipe, source, options.out, how, positive)
+    drawn = plot_run(options.out.parent)
+    print("\n" + (options.out.with_name("history.csv")).read_text())
+    print(f"on validation, temperature {checkpoint.temperature:.3f}:")
+    print(describe(checkpoint.metrics["validation"]))
+    _tell_positive(checkpoint)
+    print(f"\n{options.out} and {len(drawn)} plots written after {(time.monotonic() - start) / 60:.0f} min")
+
+
+def crossvalidate(options: Namespace) -> None:
+    """Figures of predictions that were each made by a model without that picture."""
+    recipe = RECIPES[options.recipe]
+    how = runs.Options(options.init, device=options.device)
+    _check_early(options)
+    pictures, p = runs.cross_validate(recipe, _source(options), options.folds, options.out, how)
+    scores = score(p, pictures.labels)
+    runs.write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
+    plot_run(options.out)
+    print(f"\n{options.folds} folds of recipe {recipe.name}:\n{describe(scores)}")
+
+
+def evaluate(options: Namespace) -> None:
+    """Figures of a checkpoint on labelled pictures."""
+    predictor = Predictor.load(options.model, options.device)
+    source = read_test(options.data, predictor.preprocess)
+    pictures = source.pictures
+    _tell_source(source, options.data)
+    start = time.monotonic()
+    p = predictor.predict(pictures.images)
+    seconds = time.monotonic() - start
+    p = p if options.positive == "REAL" else 1 - p
+    scores = score(p, pictures.labels, predictor.checkpoint.threshold)
+    print(f"{options.model} on {options.data}, P({options.positive}) against label 1\n")
+    print(describe(scores))
+    print(f"\n{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
+    if scores["accuracy"] < 1 - audits.CLEAR:
+        print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
+    if options.json:
+        report = {
+            "model_sha256": predictor.checkpoint.digest,
+            "positive": options.positive,
+            "data": {
+                "folder": str(options.data),
+                "kind": source.kind,
+                "sha256": pictures.digest(),
+                "unreadable": len(pictures.unreadable),
+            },
+            **scores,
+        }
+        runs.write_json(options.json, report)
+
+
+def infer(options: Namespace) -> None:
+    """`TEAM_prediction.json` for a folder of pictures."""
+    team = predictions.checked_team(options.team)
+    predictor = Predictor.load(options.model, options.device)
+    found = inference.infer(options.images, predictor)
+    body = predictions.encode(found.rows, options.positive)
+    path = predictions.write(options.out, team, body, found.unreadable)
+    for name, reason in found.unreadable:
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    print(f"{len(found.rows)} predictions, each P({options.positive}), written to {path}")
+    _tell_positive(predictor.checkpoint)
+
+
+def audit(options: Namespace) -> None:
+    """A sentence on the labels, a table and a contact sheet of the most suspicious."""
+    predictor = Predictor.load(options.model, options.device)
+    source = read_test(options.data, predictor.preprocess)
+    pictures = source.pictures
+    _tell_source(source, options.data)
+    p = predictor.predict(pictures.images)
+    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint))
+    order = (-found.suspicion).argsort(kind="stable")
+    _write_suspicions(options.out / "audit.csv", pictures, found, order.tolist())
+    shown = order[: options.show].tolist()
+    captions = [(pictures.names[i].split("/")[-1], f"{found.suspicion[i]:.1%}") for i in shown]
+    audits.contact_sheet(options.out / "audit.png", [pictures.images[i] for i in shown], captions)
+    print(f"{len(pictures)} pictures. {found.sentence()}\n")
+    print("most suspicious:")
+    for i in shown[:10]:
+        print(f"  {found.suspicion[i]:.2%}  {pictures.names[i]}")
+    print(
+        f"\nall of them in {options.out / 'audit.csv'}, the first {len(shown)} in {options.out / 'audit.png'}"
+    )
+
+
+def plots(options: Namespace) -> None:
+    """The PNGs of a run folder."""
+    for path in plot_run(options.folder):
+        print(path)
+
+
+def submission(options: Namespace) -> None:
+    """The ZIP of a team's predictions, a README and a presentation."""
+    team = predictions.checked_team(options.team)
+    tree = _tree(options.data)
+    if tree.test is None:
+        raise DataError(f"{options.data} has no test_images/")
+    path = options.out / f"{team}_prediction.json"
+    if not path.is_file():
+        raise DataError(f"there is no {path}: `infer {tree.test} --team {team}` writes it")
+    expected = [file.name for file in picture_files(tree.test)]
+    archive = options.out / f"{team}_submission.zip"
+    submissions.build(archive, team, path.read_bytes(), expected, options.folder)
+    print(f"{archive}: predictions for all {len(expected)} test pictures, README and presentation")
+
+
+def _check_early(options: Namespace) -> None:
+    """What would fail after the minutes that reading takes fails now."""
+    recipe = RECIPES[options.recipe]
+    pick_device(options.device)
+    initial_weights(options.init or recipe.init, recipe.architecture)
+
+
+def _source(options: Namespace) -> Source:
+    source = read_training(options.data, RECIPES[options.recipe].preprocess, options.target)
+    _tell_source(source, options.data)
+    return source
+
+
+def _looked(source: Source, options: Namespace) -> Label:
+    """What label 1 is by the shipped model's eyes; REAL unless the labels are clearly inverted."""
+    seen, size = source.pictures, Preprocess()
+    if seen.images.shape[1] != size.size:
+        seen = read_training(options.data, size, options.target).pictures
+    found = runs.look(seen, options.device)
+    if found is None:
+        print("there is no shipped model to look at the labels with")
+        return "REAL"
+    print(f"{'' if found.verdict == 'sound' else 'warning: '}{found.sentence()}", flush=True)
+    return "FAKE" if found.inverted else "REAL"
+
+
+def _tree(folder: Path) -> hackathon.Tree:
+    tree = hackathon.find(folder)
+    if tree is None:
+        raise DataError(f"{folder} holds no real_cifake_images/ and fake_cifake_images/")
+    return tree
+
+
+def _tell_source(source: Source, folder: Path) -> None:
+    print(f"{folder} is a {source.kind}: {len(source.pictures)} labelled pictures", flush=True)
+    _tell(source.findings)
+    if not source.findings:
+        for name, reason in source.pictures.unreadable:
+            print(f"left out: {name}: {reason}", file=sys.stderr)
+
+
+def _tell(findings: hackathon.Findings) -> None:
+    if findings:
+        print(hackathon.describe(findings), file=sys.stderr)
+
+
+def _tell_positive(checkpoint: Checkpoint) -> None:
+    if checkpoint.positive == "FAKE":
+        print(
+            "Label 1 of this model's training data is FAKE in truth: what the data calls real is P(FAKE), "
+            "which --positive FAKE gives."
+        )
+
+
+def _write_suspicions(path: Path, pictures: Pictures, found: audits.Audit, order: list[int]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["name", "label", "suspicion"])
+    for i in order:
+        writer.writerow([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"])
+    with atomically(path) as file:
+        file.write(text.getvalue().encode())

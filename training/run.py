@@ -1,0 +1,165 @@
+"""A training run: from pictures to a run folder, and the same by cross-validation."""
+
+import csv
+import io
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model import SHIPPED
+from model.checkpoint import Checkpoint, Label
+from model.files import atomically
+from model.predictor import Predictor
+from training import loop
+from training.audit import Audit, audit, own_error
+from training.calibrate import fit_temperature
+from training.data import Pictures, drop_repeats, folds, hold_out
+from training.initial import initial_weights, turned
+from training.metrics import score
+from training.recipes import Recipe
+from training.sources import Source
+
+AUDITED = 2000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is told besides its recipe and its pictures.
+
+    init: see training.initial; None for the recipe's own.
+    """
+
+    init: str | None = None
+    resume: bool = False
+    device: str = "auto"
+
+
+def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: Label) -> Checkpoint:
+    """Train and write `out`, and beside it `history.csv`, `metrics.json` and `validation.csv`.
+
+    positive: what label 1 of the source is by the words of this project.
+    """
+    start = time.monotonic()
+    sound, record = _sound(source)
+    training, validation = hold_out(sound, recipe.validation, recipe.seed)
+    print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
+    record |= {"training": _record(training), "validation": _record(validation)}
+    trained, checkpoint = _trained(recipe, training, validation, out.with_suffix(".resume"), options)
+    predictions = checkpoint.probability(Predictor(checkpoint, options.device).logits(validation.images))
+    checkpoint = replace(
+        checkpoint,
+        positive=positive,
+        data={"kind": source.kind, "label_1": positive} | record,
+        metrics={"validation": score(predictions, validation.labels, checkpoint.threshold)},
+    )
+    loop.write_history(trained.history, out.with_name("history.csv"))
+    _write_predictions(out.with_name("validation.csv"), validation, predictions)
+    checkpoint.save(out)
+    report = {
+        "recipe": checkpoint.recipe,
+        "data": checkpoint.data,
+        "best_epoch": trained.best.epoch,
+        "seconds": round(time.monotonic() - start),
+        **checkpoint.metrics,
+    }
+    write_json(out.with_name("metrics.json"), report)
+    return checkpoint
+
+
+def cross_validate(
+    recipe: Recipe, source: Source, count: int, out: Path, options: Options
+) -> tuple[Pictures, np.ndarray]:
+    """Train `count` times, each time leaving out another part of equal shares of each class.
+
+    Returns the pictures, and for each the probability of label 1, in [0, 1], by the one model that
+    it had no part in: neither in training nor in the choice of epoch and temperature, which falls to
+    a validation split of the rest.
+    """
+    sound, _ = _sound(source)
+    predictions = np.empty(len(sound))
+    for number, (rest, held) in enumerate(folds(sound, count, recipe.seed), 1):
+        print(f"fold {number} of {count}", flush=True)
+        training, validation = hold_out(rest, recipe.validation, recipe.seed)
+        state = out / f"fold-{number}.resume"
+        _, checkpoint = _trained(recipe, training, validation, state, options)
+        z = Predictor(checkpoint, options.device).logits(sound.images[held])
+        predictions[held] = checkpoint.probability(z)
+        state.unlink()
+    _write_predictions(out / "validation.csv", sound, predictions)
+    return sound, predictions
+
+
+def look(pictures: Pictures, device: str) -> Audit | None:
+    """What the shipped model makes of a sample of the labels; None where it is not there to be asked.
+
+    The pictures are of the shipped model's size.
+    """
+    if not SHIPPED.is_file():
+        return None
+    predictor = Predictor.load(SHIPPED, device)
+    sample = pictures.sample(AUDITED)
+    return audit(predictor.predict(sample.images), sample.labels, own_error(predictor.checkpoint))
+
+
+def write_json(path: Path, report: object) -> None:
+    """For people and programs; written whole or not at all."""
+    with atomically(path) as file:
+        file.write(json.dumps(report, indent=2).encode() + b"\n")
+
+
+def _sound(source: Source) -> tuple[Pictures, dict[str, Any]]:
+    """The pictures that may be trained on or held out, and the record of those that may not."""
+    sound, leaked, repeats = drop_repeats(source.pictures, source.elsewhere)
+    print(
+        f"{len(source.pictures)} pictures; dropped {leaked} that stand in test too and {repeats} repeats",
+        flush=True,
+    )
+    record = {
+        "unreadable": len(source.pictures.unreadable),
+        "dropped_in_test": leaked,
+        "dropped_repeats": repeats,
+        "findings": {kind: len(names) for kind, names in source.findings.items()},
+    }
+    return sound, record
+
+
+def _record(pictures: Pictures) -> dict[str, Any]:
+    return {"pictures": len(pictures), "sha256": pictures.digest()}
+
+
+def _trained(
+    recipe: Recipe, training: Pictures, validation: Pictures, state: Path, options: Options
+) -> tuple[loop.Trained, Checkpoint]:
+    """A trained and calibrated checkpoint in which label 1 is the data's own."""
+    init = options.init or recipe.init
+    first = initial_weights(init, recipe.architecture)
+    if first:
+        first, right = turned(first, recipe, training.sample(AUDITED))
+        print(f"{len(first)} tensors start from {init}")
+        if right < 0.5:
+            print(f"they are right on {right:.1%} of these labels: the last layer starts negated")
+    trained = loop.train(
+        recipe, training, validation, state, first_weights=first, resume=options.resume, device=options.device
+    )
+    checkpoint = Checkpoint(
+        architecture=recipe.architecture,
+        preprocess=recipe.preprocess,
+        weights=trained.weights,
+        recipe=asdict(recipe) | {"init": init},
+    )
+    z = Predictor(checkpoint, options.device).logits(validation.images)
+    return trained, replace(checkpoint, temperature=fit_temperature(z, validation.labels))
+
+
+def _write_predictions(path: Path, pictures: Pictures, predictions: np.ndarray) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["name", "label", "prediction"])
+    for name, label, prediction in zip(pictures.names, pictures.labels, predictions, strict=True):
+        writer.writerow([name, label, f"{prediction:.6f}"])
+    with atomically(path) as file:
+        file.write(text.getvalue().encode())

@@ -103,6 +103,6 @@ def contact_sheet(path: Path, images: list[np.ndarray], captions: list[tuple[str
         y = 8 + place // COLUMNS * (SIDE + CAPTION + 8)
         sheet.paste(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
         for line, text in enumerate(lines):
-            draw.text((x, y + SIDE + 2 + line * 12), text[:16], fill="black")
+            draw.text((x, y + SIDE + 2 + line * 12), text[:17], fill="black")
     with atomically(path) as file:
         sheet.save(file, "PNG")

@@ -1,7 +1,6 @@
 """Augmentation of whole batches of uint8 pictures, before normalisation."""
 
 import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,16 +107,21 @@ def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
 
 
 def rotate(batch: Tensor, degrees: float, random: torch.Generator) -> Tensor:
-    """Each picture turned about its middle by up to `degrees` either way, bilinear, corners mirrored in.
+    """Each picture turned by its own angle, up to `degrees` either way. Batch as for `turn`."""
+    return turn(batch, (torch.rand(len(batch), generator=random) * 2 - 1) * degrees)
 
-    Batch is uint8 of shape (N, 3, H, W), H equal to W.
+
+def turn(batch: Tensor, degrees: Tensor) -> Tensor:
+    """Each picture turned about its middle, bilinear, the corners mirrored in.
+
+    Batch is uint8 of shape (N, 3, H, W), H equal to W; degrees is float of shape (N,).
     """
-    angle = (torch.rand(len(batch), generator=random) * 2 - 1) * math.radians(degrees)
-    turn = torch.zeros(len(batch), 2, 3)
-    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
-    turn[:, 1, 0] = angle.sin()
-    turn[:, 0, 1] = -turn[:, 1, 0]
-    grid = F.affine_grid(turn, list(batch.shape), align_corners=False)
+    angle = degrees.deg2rad()
+    matrix = torch.zeros(len(batch), 2, 3)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
+    matrix[:, 1, 0] = angle.sin()
+    matrix[:, 0, 1] = -matrix[:, 1, 0]
+    grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
     turned = F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False)
     return turned.round().clamp(0, 255).to(torch.uint8)
 

@@ -121,7 +121,11 @@ def audit(options: Namespace) -> None:
     order = (-found.suspicion).argsort(kind="stable")
     _write_suspicions(options.out / "audit.csv", pictures, found, order.tolist())
     shown = order[: options.show].tolist()
-    captions = [(pictures.names[i].split("/")[-1], f"{found.suspicion[i]:.1%}") for i in shown]
+    words = ("FAKE", "REAL")
+    captions = [
+        (pictures.names[i].split("/")[-1], f"not {words[pictures.labels[i]]}? {found.suspicion[i]:.0%}")
+        for i in shown
+    ]
     audits.contact_sheet(options.out / "audit.png", [pictures.images[i] for i in shown], captions)
     print(f"{len(pictures)} pictures. {found.sentence()}\n")
     print("most suspicious:")

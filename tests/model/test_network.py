@@ -49,3 +49,14 @@ def test_tiny_convolution_is_a_convolution(side: int) -> None:
 def test_unknown_choices_are_refused(values: dict) -> None:
     with pytest.raises(ValueError, match="stem|head|dropout"):
         Architecture(**values)
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_dropout_is_for_training_and_has_no_weights(head: Head) -> None:
+    torch.manual_seed(0)
+    dropping = build_network(Architecture("small-pool", head, dropout=0.5))
+    plain = build_network(Architecture("small-pool", head))
+    plain.load_state_dict(dropping.state_dict())
+    pictures = torch.rand(4, 3, 32, 32)
+    assert torch.equal(dropping.eval()(pictures), plain.eval()(pictures))
+    assert not torch.equal(dropping.train()(pictures), dropping(pictures))

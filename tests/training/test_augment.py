@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from PIL import Image
 
 from tests.pictures import noise
-from training.augment import Augmentation, crop, jpeg, redraw_chroma
+from training.augment import Augmentation, crop, jpeg, redraw_chroma, rotate, turn
 
 NOTHING = Augmentation(flip=False, shift=0, decoder=0, recompress=0)
 
@@ -91,3 +92,29 @@ def test_shares_are_kept() -> None:
     changed = Augmentation(flip=False, shift=0, decoder=0, recompress=0.25)(batch(400), 32, seeded())
     share = (changed != batch(400)).flatten(1).any(1).float().mean()
     assert 0.18 < share < 0.32
+
+
+def test_rotation_turns_about_the_middle() -> None:
+    smooth = batch(32)
+    turned = rotate(smooth, 10, seeded())
+    assert turned.dtype == torch.uint8
+    middle = (slice(None), slice(None), slice(14, 18), slice(14, 18))
+    assert (turned[middle].float() - smooth[middle].float()).abs().mean() < 6
+    assert (turned.float() - smooth.float()).abs().mean() > 6
+    assert torch.equal(rotate(smooth, 10, seeded()), turned)
+    assert torch.equal(rotate(smooth, 0, seeded()), smooth)
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    """At 90 degrees bilinear sampling hits the pixels themselves."""
+    turned = turn(batch(2), torch.tensor([90.0, -90.0]))
+    assert torch.equal(turned[0], batch(2)[0].rot90(1, (1, 2)))
+    assert torch.equal(turned[1], batch(2)[1].rot90(-1, (1, 2)))
+
+
+def test_brightness_scales_whole_pictures() -> None:
+    grey = torch.full((200, 3, 8, 8), 100, dtype=torch.uint8)
+    changed = replace(NOTHING, brightness=0.2)(grey, 8, seeded()).float()
+    assert (changed.amax((1, 2, 3)) == changed.amin((1, 2, 3))).all()
+    assert 80 <= changed.min() < 84
+    assert 116 < changed.max() <= 120

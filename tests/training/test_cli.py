@@ -1,45 +1,35 @@
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from model.checkpoint import Checkpoint
-from tests.pictures import encode, noise
+from tests.pictures import encode
+from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli
 from training.recipes import RECIPES
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A CIFAKE tree of 40 pictures to train on, one of which stands in its test split too."""
-    for split, count, first in (("train", 20, 0), ("test", 4, 500)):
-        for label, offset in (("REAL", 0), ("FAKE", 1000)):
-            folder = tmp_path / "cifake" / split / label
-            folder.mkdir(parents=True)
-            for i in range(count):
-                picture = noise(first + offset + i) // (1 if label == "REAL" else 2)
-                (folder / f"{i}.png").write_bytes(encode(picture.astype(np.uint8)))
-    leak = tmp_path / "cifake" / "test" / "REAL" / "leak.png"
-    leak.write_bytes(encode(noise(0)))
-    return tmp_path / "cifake"
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(RECIPES["cifake"], windows=(8,), batch_size=8, validation=0.2)
-    monkeypatch.setitem(RECIPES, "cifake", recipe)
+    for name in ("cifake", "hackathon"):
+        recipe = replace(RECIPES[name], cycles=((8,),), batch_size=8, validation=0.2)
+        monkeypatch.setitem(RECIPES, name, recipe)
 
 
-@pytest.mark.usefixtures("_quick")
 def test_from_folders_to_a_checkpoint_to_its_figures(
-    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tree = cifake_tree(tmp_path / "cifake")
+    (tree / "test" / "REAL" / "leak.png").write_bytes(encode(picture(1, 0)))
     out = tmp_path / "run" / "cifake_model.pth"
     assert cli.main(["train", "--data", str(tree), "--out", str(out), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert "dropped 1 that stand in test too and 0 repeats; 31 to train on, 8 to validate with" in printed
+    assert "is a CIFAKE tree: 40 labelled pictures" in printed
+    assert "dropped 1 that stand in test too and 0 repeats" in printed
+    assert "31 pictures to train on, 8 to validate with" in printed
     assert "temperature" in printed
     checkpoint = Checkpoint.load(out)
     assert checkpoint.recipe["name"] == "cifake"
@@ -47,20 +37,12 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert checkpoint.data["training"]["pictures"] == 31
     assert checkpoint.metrics["validation"]["pictures"] == 8
     assert checkpoint.temperature > 0
-    assert (out.parent / "history.csv").is_file()
+    for name in ("history.csv", "metrics.json", "loss_curve.png", "accuracy_curve.png", "confusion.png"):
+        assert (out.parent / name).is_file()
 
     report = tmp_path / "report" / "figures.json"
-    arguments = [
-        "evaluate",
-        "--data",
-        str(tree),
-        "--model",
-        str(out),
-        "--json",
-        str(report),
-        "--device",
-        "cpu",
-    ]
+    arguments = ["evaluate", "--data", str(tree), "--model", str(out), "--json", str(report)]
+    arguments += ["--device", "cpu"]
     assert cli.main(arguments) == 0
     figures = json.loads(report.read_text())
     assert figures["pictures"] == 9
@@ -73,14 +55,90 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert cli.main(arguments) == 0
     assert json.loads(again.read_text())["data"]["sha256"] == figures["data"]["sha256"]
 
+    # The other label's probability is wrong where this one's is right.
+    assert cli.main([*arguments, "--positive", "FAKE"]) == 0
+    turned = json.loads(again.read_text())
+    assert turned["accuracy"] == pytest.approx(1 - figures["accuracy"])
+
+
+def test_from_the_hackathons_tree_to_its_zip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hackathon_tree(tmp_path / "data" / "hackathon")
+    out = "runs/hackathon/cifake_model.pth"
+    assert cli.main(["merge", "data/hackathon"]) == 0
+    assert len(json.loads(Path("data/hackathon/train_meta.json").read_text())) == 40
+    train = ["train", "--recipe", "hackathon", "--data", "data/hackathon", "--out", out, "--device", "cpu"]
+    assert cli.main([*train, "--label-1", "FAKE", "--target", "mixture"]) == 0
+    printed = capsys.readouterr().out
+    assert "tensors start from shipped" in printed
+    assert "Label 1 of this model's training data is FAKE in truth" in printed
+    assert Checkpoint.load(Path(out)).positive == "FAKE"
+
+    assert cli.main(["submission", "--team", "x"]) == 1
+    assert "infer data/hackathon/test_images --team x" in capsys.readouterr().err
+    infer = ["infer", "data/hackathon/test_images", "--team", "x", "--model", out, "--device", "cpu"]
+    assert cli.main([*infer, "--positive", "FAKE"]) == 0
+    assert "each P(FAKE)" in capsys.readouterr().out
+    as_fake = json.loads(Path("outputs/x_prediction.json").read_text())
+    assert cli.main(infer) == 0
+    as_real = json.loads(Path("outputs/x_prediction.json").read_text())
+    assert [row["image_id"] for row in as_real] == [f"{i}.png" for i in range(1, 6)]
+    for one, other in zip(as_fake, as_real, strict=True):
+        assert one["prediction"] == pytest.approx(1 - other["prediction"], abs=2e-6)
+
+    assert cli.main(["submission", "--team", "x"]) == 0
+    with zipfile.ZipFile("outputs/x_submission.zip") as archive:
+        assert "x_presentation.pptx" in archive.namelist()
+    assert cli.main(["plots", "runs/hackathon"]) == 0
+    assert "reliability.png" in capsys.readouterr().out
+
+
+def test_labels_are_looked_at_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hackathon_tree(tmp_path / "data")
+    out = tmp_path / "run" / "x.pth"
+    arguments = ["--data", str(tmp_path / "data"), "--device", "cpu"]
+    assert cli.main(["train", "--recipe", "hackathon", "--out", str(out), *arguments]) == 0
+    assert "The labels look" in capsys.readouterr().out
+
+
+def test_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hackathon_tree(tmp_path / "data", 8)
+    out = tmp_path / "out"
+    assert cli.main(["audit", str(tmp_path / "data"), "--out", str(out), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "16 pictures. The labels look" in printed
+    rows = [line.split(",") for line in (out / "audit.csv").read_text().splitlines()[1:]]
+    assert len(rows) == 16
+    suspicion = [float(row[2]) for row in rows]
+    assert suspicion == sorted(suspicion, reverse=True)
+    assert (out / "audit.png").is_file()
+
+
+def test_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hackathon_tree(tmp_path / "data")
+    out = tmp_path / "cv"
+    arguments = ["--data", str(tmp_path / "data"), "--folds", "2", "--out", str(out), "--device", "cpu"]
+    assert cli.main(["crossvalidate", "--recipe", "hackathon", *arguments]) == 0
+    report = json.loads((out / "metrics.json").read_text())
+    assert (report["folds"], report["validation"]["pictures"]) == (2, 40)
+    assert "2 folds of recipe hackathon" in capsys.readouterr().out
+
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "--data", "nowhere", "--out", "x.pth"], "no folder REAL"),
+        (["train", "--data", "nowhere", "--out", "x.pth"], "there is no folder nowhere"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--init", "nowhere.pth"], "there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--device", "abacus"], "abacus"),
-        (["evaluate", "--data", "nowhere"], "no folder REAL"),
+        (["merge", "nowhere"], "holds no real_cifake_images/"),
+        (["infer", "nowhere", "--team", "x"], "there is no folder nowhere"),
+        (["infer", ".", "--team", "../x"], "a team's name is"),
+        (["audit", "nowhere"], "there is no folder nowhere"),
+        (["plots", "nowhere"], "not a run folder"),
+        (["submission", "--team", "x"], "data/hackathon holds no real_cifake_images/"),
+        (["evaluate", "--data", "nowhere"], "there is no folder nowhere"),
         (["evaluate", "--data", "nowhere", "--model", "nowhere.pth"], "there is no file"),
     ],
 )

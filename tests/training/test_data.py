@@ -5,7 +5,7 @@ import pytest
 
 from model.preprocess import Preprocess
 from tests.pictures import encode, noise
-from training.data import DataError, Pictures, drop_repeats, hold_out, read_split
+from training.data import DataError, Pictures, drop_repeats, folds, hold_out, read_split
 
 
 def pictures(seeds: list[int], labels: list[int] | None = None) -> Pictures:
@@ -86,3 +86,25 @@ def test_hold_out_keeps_one_of_each_class() -> None:
     assert sorted(rest.labels) == sorted(held.labels) == [0, 1]
     with pytest.raises(DataError, match="two different pictures"):
         hold_out(pictures([1, 2, 3], [0, 0, 1]), 0.5, seed=0)
+
+
+def test_a_sample_has_each_classs_share() -> None:
+    everything = pictures(list(range(60)), [1] * 40 + [0] * 20)
+    sample = everything.sample(12)
+    assert np.bincount(sample.labels).tolist() == [4, 8]
+    assert len(set(sample.names)) == 12
+    assert everything.sample(60) is everything
+
+
+def test_folds_are_stratified_disjoint_and_hold_every_picture_once() -> None:
+    everything = pictures(list(range(30)), [0] * 20 + [1] * 10)
+    held_out = []
+    for rest, held in folds(everything, 5, seed=1):
+        part = everything.take(held)
+        assert np.bincount(part.labels).tolist() == [4, 2]
+        assert not set(rest.names) & set(part.names)
+        assert len(rest) == 24
+        held_out += part.names
+    assert sorted(held_out) == sorted(everything.names)
+    with pytest.raises(DataError, match="11 folds need 11"):
+        next(folds(everything, 11, seed=1))

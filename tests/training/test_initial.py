@@ -1,13 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
 from model.checkpoint import Checkpoint, CheckpointError
-from model.network import Architecture
-from training.initial import InitialWeightsError, initial_weights
+from model.network import Architecture, Head, build_network
+from model.predictor import Predictor
+from tests.pictures import noise
+from training.data import Pictures
+from training.initial import InitialWeightsError, initial_weights, turned
+from training.recipes import RECIPES
 
 
 def test_none_is_nothing() -> None:
@@ -48,3 +54,40 @@ def test_a_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_a_missing_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
         initial_weights(str(tmp_path / "x.pth"), Architecture())
+
+
+def test_shipped_weights_fit_the_recipe_that_tunes_them() -> None:
+    recipe = RECIPES["hackathon"]
+    weights = initial_weights("shipped", recipe.architecture)
+    assert weights.keys() == build_network(recipe.architecture).state_dict().keys()
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
+    recipe = replace(RECIPES["cifake"], architecture=Architecture("small-pool", head))
+    torch.manual_seed(0)
+    weights = build_network(recipe.architecture).state_dict()
+    images = np.stack([noise(seed) for seed in range(16)])
+    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights)
+    z = Predictor(checkpoint, "cpu").logits(images)
+    says = (z > np.median(z)).astype(np.uint8)
+    last = "fc" if head == "linear" else "fc.3"
+    weights |= {f"{last}.bias": weights[f"{last}.bias"] - float(np.median(z))}
+    same, right = turned(weights, recipe, Pictures(images, says, [""] * 16, []))
+    assert (right, same) == (1.0, weights)
+    opposite, right = turned(weights, recipe, Pictures(images, 1 - says, [""] * 16, []))
+    assert right == 0
+    changed = {name for name, tensor in weights.items() if not torch.equal(tensor, opposite[name])}
+    assert changed == {f"{last}.weight", f"{last}.bias"}
+    after = Predictor(replace(checkpoint, weights=opposite), "cpu").logits(images)
+    assert ((after > 0) == (says == 0)).all()
+
+
+def test_weights_without_a_last_layer_are_left_alone() -> None:
+    recipe = RECIPES["cifake"]
+    weights = build_network(recipe.architecture).state_dict()
+    del weights["fc.weight"]
+    pictures = Pictures(np.stack([noise(0)]), np.array([1], np.uint8), [""], [])
+    same, right = turned(weights, recipe, pictures)
+    assert same is weights
+    assert np.isnan(right)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from training.metrics import describe, expected_calibration_error, score
+from training.metrics import bootstrap, describe, expected_calibration_error, score
 
 PREDICTIONS = np.array([0.9, 0.8, 0.3, 0.6, 0.2, 0.1])
 LABELS = np.array([1, 1, 1, 0, 0, 0])
@@ -46,3 +47,23 @@ def test_description_has_every_figure() -> None:
     text = describe(score(PREDICTIONS, LABELS))
     for word in ("accuracy   66.67%", "95 % interval", "precision", "recall", "F1", "AUROC", "ECE", "FAKE"):
         assert word in text
+
+
+def test_bootstrap_intervals_hold_what_they_are_about() -> None:
+    random = np.random.default_rng(1)
+    labels = np.arange(400) % 2
+    predictions = np.clip(labels * 0.4 + random.uniform(0, 0.6, 400), 0, 1)
+    scores = score(predictions, labels)
+    for name in ("precision", "recall", "f1", "auroc"):
+        low, high = scores[f"{name}_interval"]
+        assert low < scores[name] < high
+    # Of a share the bootstrap's interval is close to Wilson's: here that of recall.
+    hits = round(scores["recall"] * 200)
+    exact = binomtest(hits, 200).proportion_ci(method="wilson")
+    assert scores["recall_interval"] == pytest.approx([exact.low, exact.high], abs=0.02)
+    assert score(predictions, labels) == scores
+
+
+def test_bootstrap_ranks_ties_by_half() -> None:
+    predictions, labels = np.full(20, 0.7), np.arange(20) % 2
+    assert bootstrap(predictions, labels, draws=3)["auroc"] == [0.5, 0.5]

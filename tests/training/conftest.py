@@ -1,0 +1,43 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.loop import Epoch, write_history
+from training.metrics import score
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run that nobody made: five epochs, 200 validation pictures, no plots yet."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    rows = [Epoch(i, 32, 0.6 / i, 0.6 + i / 20, 0.7 / i, 0.6 + i / 25, 1.0) for i in range(1, 6)]
+    write_history(rows, folder / "history.csv")
+    labels = np.arange(200) % 2
+    predictions = np.clip(labels * 0.6 + np.random.default_rng(0).uniform(0, 0.4, 200), 0, 1)
+    lines = [f"{i}.png,{label},{p:.6f}" for i, (label, p) in enumerate(zip(labels, predictions, strict=True))]
+    (folder / "validation.csv").write_text("\n".join(["name,label,prediction", *lines]) + "\n")
+    report = {
+        "recipe": {
+            "name": "hackathon",
+            "init": "shipped",
+            "optimiser": "sgd",
+            "learning_rate": 0.005,
+            "batch_size": 64,
+            "architecture": {"stem": "small-pool", "head": "linear"},
+            "preprocess": {"size": 32},
+        },
+        "data": {
+            "kind": "hackathon tree",
+            "label_1": "FAKE",
+            "training": {"pictures": 1800},
+            "validation": {"pictures": 200},
+        },
+        "best_epoch": 4,
+        "seconds": 600,
+        "validation": score(predictions, labels),
+    }
+    (folder / "metrics.json").write_text(json.dumps(report))
+    return folder

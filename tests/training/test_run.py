@@ -1,0 +1,157 @@
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.checkpoint import Checkpoint
+from model.preprocess import Preprocess
+from tests.pictures import noise
+from tests.trees import cifake_tree, hackathon_tree
+from training import run as runs
+from training.augment import Augmentation
+from training.data import Pictures
+from training.recipes import RECIPES
+from training.run import Options, cross_validate, look
+from training.sources import Source, read_training
+
+SEEN: set[bytes] = set()
+CPU = Options(device="cpu")
+
+
+@dataclass(frozen=True)
+class Remembering(Augmentation):
+    """Changes nothing and remembers each picture that was trained on, by its pixels."""
+
+    def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
+        SEEN.update(picture.tobytes() for picture in batch.permute(0, 2, 3, 1).numpy())
+        return batch
+
+
+RECIPE = replace(
+    RECIPES["cifake"],
+    cycles=((32, 32),),
+    augmentation=Remembering(),
+    batch_size=8,
+    learning_rate=0.05,
+    average=0.5,
+    validation=0.2,
+)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    SEEN.clear()
+    yield
+    SEEN.clear()
+
+
+def digests(pictures: Pictures) -> set[bytes]:
+    return {image.tobytes() for image in pictures.images}
+
+
+def test_the_run_folder(tmp_path: Path) -> None:
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "cifake_model.pth"
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive="FAKE")
+    names = {path.name for path in out.parent.iterdir()}
+    assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
+    saved = Checkpoint.load(out)
+    assert saved.positive == "FAKE"
+    assert saved.data["label_1"] == "FAKE"
+    assert saved.data["kind"] == "hackathon tree"
+    assert saved.metrics == checkpoint.metrics
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert report["validation"] == checkpoint.metrics["validation"]
+    assert report["recipe"]["name"] == "cifake"
+    assert report["data"]["training"]["pictures"] == 32
+    # Figures and predictions are of the data's own label 1, whatever that is in truth.
+    lines = (out.parent / "validation.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    right = [(float(p) >= 0.5) == (label == "1") for _, label, p in rows]
+    assert sum(right) / len(right) == report["validation"]["accuracy"]
+
+
+@pytest.mark.parametrize("kind", ["hackathon", "cifake"])
+def test_no_validation_picture_is_ever_trained_on(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    folder = root / "real_cifake_images" if kind == "hackathon" else root / "train" / "REAL"
+    hackathon_tree(root) if kind == "hackathon" else cifake_tree(root)
+    for i in range(1, 11):  # half of the class a second time under other names
+        shutil.copy(folder / f"{i}.png", folder / f"{1000 + i}.png")
+    held: list[Pictures] = []
+    draw = runs.hold_out
+
+    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+        parts = draw(*arguments)  # type: ignore[arg-type]
+        held.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(runs, "hold_out", remember)
+    source = read_training(root, Preprocess())
+    runs.run(RECIPE, source, tmp_path / "run" / "x.pth", CPU, positive="REAL")
+    [validation] = held
+    assert len(validation) == 8
+    assert SEEN
+    assert not SEEN & digests(validation)
+    assert digests(source.pictures) >= SEEN
+    assert not SEEN & {digest for pictures in source.elsewhere for digest in digests(pictures)}
+
+
+def test_cross_validation_judges_each_picture_by_a_model_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    judged: list[set[bytes]] = []
+
+    class Judge(runs.Predictor):
+        def logits(self, pictures: np.ndarray) -> np.ndarray:  # type: ignore[override]
+            part = {picture.tobytes() for picture in pictures}
+            judged.append(part)
+            assert SEEN
+            assert not SEEN & part
+            if len(judged) % 2 == 0:  # each fold asks for its temperature, then for its figures
+                SEEN.clear()
+            return super().logits(pictures)
+
+    monkeypatch.setattr(runs, "Predictor", Judge)
+    pictures, predictions = cross_validate(RECIPE, source, 4, tmp_path / "out", CPU)
+    assert len(pictures) == len(predictions) == 40
+    assert ((predictions > 0) & (predictions < 1)).all()
+    assert [len(part) for part in judged[1::2]] == [10] * 4
+    assert set.union(*judged[1::2]) == digests(pictures)
+    assert (tmp_path / "out" / "validation.csv").is_file()
+    assert not list((tmp_path / "out").glob("*.resume"))
+
+
+def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
+) -> None:
+    images = np.stack([noise(seed) for seed in range(40)])
+    z = runs.Predictor(random_checkpoint, "cpu").logits(images)
+    bias = {"fc.bias": random_checkpoint.weights["fc.bias"] - float(np.median(z))}
+    first = replace(random_checkpoint, weights=random_checkpoint.weights | bias)
+    first.save(tmp_path / "first.pth")
+    opposite = (z < np.median(z)).astype(np.uint8)
+    source = Source("pictures", Pictures(images, opposite, [str(i) for i in range(40)], []))
+    still = replace(RECIPE, learning_rate=0.0, cycles=((32,),))
+    options = replace(CPU, init=str(tmp_path / "first.pth"))
+    tuned = runs.run(still, source, tmp_path / "run" / "x.pth", options, "REAL")
+    assert "right on 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
+    assert torch.allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
+
+
+def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = read_training(hackathon_tree(tmp_path / "data", 3), Preprocess()).pictures
+    found = look(pictures, "cpu")
+    assert found is not None
+    assert 0 <= found.agreement <= 1
+    monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nowhere.pth")
+    assert look(pictures, "cpu") is None

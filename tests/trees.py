@@ -1,0 +1,43 @@
+"""Trees of labelled pictures that the tests make themselves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tests.pictures import encode, noise
+
+
+def picture(label: int, seed: int) -> np.ndarray:
+    """A smooth picture for label 1, a darker one with a checked texture for label 0."""
+    smooth = noise(seed)
+    if label:
+        return smooth
+    checks = np.indices((32, 32)).sum(0) % 2 * 60
+    return (smooth // 2 + checks[..., None]).astype(np.uint8)
+
+
+def cifake_tree(root: Path, train: int = 20, test: int = 4) -> Path:
+    """`train` and `test` different pictures of each class."""
+    for split, count, first in (("train", train, 0), ("test", test, 500)):
+        for label, name in ((1, "REAL"), (0, "FAKE")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                (folder / f"{i}.png").write_bytes(encode(picture(label, first + i)))
+    return root
+
+
+def hackathon_tree(root: Path, count: int = 20, test: int = 5, folders: str = "{}_cifake_images") -> Path:
+    """`count` pictures of each word with the detector's opinion, and `test` pictures without."""
+    for label, word in ((1, "real"), (0, "fake")):
+        folder = root / folders.format(word)
+        folder.mkdir(parents=True)
+        for i in range(1, count + 1):
+            (folder / f"{i}.png").write_bytes(encode(picture(label, i)))
+        opinions = [{"index": i, "prediction": word} for i in range(1, count + 1)]
+        (root / f"{word}_cifake_preds.json").write_text(json.dumps(opinions))
+    (root / "test_images").mkdir()
+    for i in range(1, test + 1):
+        (root / "test_images" / f"{i}.png").write_bytes(encode(picture(i % 2, 900 + i)))
+    return root

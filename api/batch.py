@@ -26,7 +26,9 @@ NAMED = 20
 def batch() -> Response:
     """Predictions for all pictures of the upload, in natural order of their names."""
     service = current_service()
-    team, positive = _team(), _positive()
+    team = _team()
+    _bound_upload()
+    positive = _positive()
     rows, unreadable = _classify(service, _upload())
     if not rows:
         raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
@@ -48,16 +50,20 @@ def _team() -> str:
 
 def _positive() -> Label:
     try:
-        return predictions.checked_positive(request.args.get("positive", "REAL"))
+        return predictions.checked_positive(request.values.get("positive", "REAL"))  # of query or form
     except ValueError as error:
         raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
+
+
+def _bound_upload() -> None:
+    """Before anything of the form is read."""
+    request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
+    request.max_form_parts = current_app.config["MAX_BATCH_FILES"] + 2  # and `positive`
 
 
 def _upload() -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of each file of this request, whether sent one by one or as an archive."""
     config = current_app.config
-    request.max_content_length = config["MAX_BATCH_BYTES"]
-    request.max_form_parts = config["MAX_BATCH_FILES"] + 1
     files, archives = request.files.getlist("files"), request.files.getlist("archive")
     if len(archives) > 1 or bool(files) == bool(archives):
         raise BadRequestProblem(

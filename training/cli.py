@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     crossvalidate = add("crossvalidate", commands.crossvalidate, "train and judge on N parts in turn")
     _add_training(crossvalidate)
     crossvalidate.add_argument("--folds", type=int, default=5)
+    crossvalidate.add_argument("--sample", type=int, help="use this many pictures at most, evenly spaced")
     crossvalidate.add_argument("--out", type=Path, required=True, help="folder for metrics.json and plots")
 
     evaluate = add("evaluate", commands.evaluate, "how good a checkpoint is on labelled pictures")
@@ -87,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--out", type=Path, default=Path("outputs"), help="folder for audit.csv, audit.png")
     audit.add_argument("--show", type=int, default=60, help="how many of the most suspicious to draw")
     _add_model(audit)
+
+    overlap = add("overlap", commands.overlap, "which pictures of one data set another was trained on")
+    overlap.add_argument("data", type=Path, metavar="DIR", help=LABELLED)
+    overlap.add_argument("other", type=Path, metavar="OTHER", help="the same, or a CIFAKE tree's train/")
 
     plots = add("plots", commands.plots, "draw the curves and diagrams of a run folder")
     plots.add_argument("folder", type=Path, metavar="RUN_DIR")

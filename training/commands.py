@@ -5,6 +5,7 @@ import io
 import sys
 import time
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from model import predictions
@@ -21,9 +22,12 @@ from training import submission as submissions
 from training.data import DataError, Pictures, picture_files
 from training.initial import initial_weights
 from training.metrics import describe, score
+from training.overlap import SAME, nearest
 from training.plots import plot_run
 from training.recipes import RECIPES
 from training.sources import Source, read_test, read_training
+
+WORDS = ("FAKE", "REAL")
 
 
 def merge(options: Namespace) -> None:
@@ -59,7 +63,10 @@ def crossvalidate(options: Namespace) -> None:
     recipe = RECIPES[options.recipe]
     how = runs.Options(options.init, device=options.device)
     _check_early(options)
-    pictures, p = runs.cross_validate(recipe, _source(options), options.folds, options.out, how)
+    source = _source(options)
+    if options.sample:
+        source = replace(source, pictures=source.pictures.sample(options.sample))
+    pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
     scores = score(p, pictures.labels)
     runs.write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
     plot_run(options.out)
@@ -75,8 +82,10 @@ def evaluate(options: Namespace) -> None:
     start = time.monotonic()
     p = predictor.predict(pictures.images)
     seconds = time.monotonic() - start
-    p = p if options.positive == "REAL" else 1 - p
-    scores = score(p, pictures.labels, predictor.checkpoint.threshold)
+    threshold = predictor.checkpoint.threshold
+    if options.positive == "FAKE":
+        p, threshold = 1 - p, 1 - threshold
+    scores = score(p, pictures.labels, threshold)
     print(f"{options.model} on {options.data}, P({options.positive}) against label 1\n")
     print(describe(scores))
     print(f"\n{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
@@ -121,9 +130,8 @@ def audit(options: Namespace) -> None:
     order = (-found.suspicion).argsort(kind="stable")
     _write_suspicions(options.out / "audit.csv", pictures, found, order.tolist())
     shown = order[: options.show].tolist()
-    words = ("FAKE", "REAL")
     captions = [
-        (pictures.names[i].split("/")[-1], f"not {words[pictures.labels[i]]}? {found.suspicion[i]:.0%}")
+        (pictures.names[i].split("/")[-1], f"not {WORDS[pictures.labels[i]]}? {found.suspicion[i]:.0%}")
         for i in shown
     ]
     audits.contact_sheet(options.out / "audit.png", [pictures.images[i] for i in shown], captions)
@@ -133,6 +141,24 @@ def audit(options: Namespace) -> None:
         print(f"  {found.suspicion[i]:.2%}  {pictures.names[i]}")
     print(
         f"\nall of them in {options.out / 'audit.csv'}, the first {len(shown)} in {options.out / 'audit.png'}"
+    )
+
+
+def overlap(options: Namespace) -> None:
+    """How many labelled pictures of one data set stand in what is trained on of another."""
+    size = Preprocess()
+    pictures = read_test(options.data, size).pictures
+    others = read_training(options.other, size).pictures
+    index, distance = nearest(pictures.images, others.images)
+    same = distance < SAME
+    print(f"{same.sum()} of {len(pictures)} pictures of {options.data} stand in {options.other}:")
+    for one in (1, 0):
+        for other in (1, 0):
+            count = int((same & (pictures.labels == one) & (others.labels[index] == other)).sum())
+            print(f"  {count:5d} called {WORDS[one]} here and {WORDS[other]} there")
+    most, least = distance[same].max(initial=0), distance[~same].min(initial=255)
+    print(
+        f"in luma these differ by up to {most:.1f} grey levels (root mean square), the others by {least:.1f}"
     )
 
 

@@ -44,7 +44,9 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     return fitting
 
 
-def turned(weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures) -> tuple[dict[str, Tensor], float]:
+def turned(
+    weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures, device: str = "auto"
+) -> tuple[dict[str, Tensor], float]:
     """The weights, their last layer negated if they are wrong on more than half of `pictures`.
 
     Weights that were trained where label 1 meant the other class know all there is to know, with the
@@ -54,7 +56,8 @@ def turned(weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures) -> tu
     own = build_network(recipe.architecture).state_dict()
     if own.keys() - weights.keys():
         return weights, math.nan
-    z = Predictor(Checkpoint(recipe.architecture, recipe.preprocess, weights)).logits(pictures.images)
+    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights)
+    z = Predictor(checkpoint, device).logits(pictures.images)
     right = float(((z > 0) == (pictures.labels == 1)).mean())
     if right >= 0.5:
         return weights, right

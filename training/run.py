@@ -138,7 +138,7 @@ def _trained(
     init = options.init or recipe.init
     first = initial_weights(init, recipe.architecture)
     if first:
-        first, right = turned(first, recipe, training.sample(AUDITED))
+        first, right = turned(first, recipe, training.sample(AUDITED), options.device)
         print(f"{len(first)} tensors start from {init}")
         if right < 0.5:
             print(f"they are right on {right:.1%} of these labels: the last layer starts negated")

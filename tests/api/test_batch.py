@@ -171,6 +171,8 @@ def test_either_label_can_be_the_positive_one(client: FlaskClient, outputs: Path
         value = int(row["image_id"].removesuffix(".png"))
         assert row["prediction"] == pytest.approx(1 - value / 255, abs=1e-6)
     assert (outputs / "x_prediction.json").read_bytes() == response.data
+    as_field = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip"), "positive": "FAKE"}
+    assert client.post("/batch?team=x", data=as_field).data == response.data
     assert send_files(client, PICTURES).headers["X-Prediction"] == "P(REAL)"
 
 

@@ -155,3 +155,18 @@ def test_mistakes_get_a_sentence(
     assert error.startswith("error: ")
     assert sentence in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_overlap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names cross over: what one tree calls real is fake in the other."""
+    hackathon_tree(tmp_path / "here", 6)
+    tree = cifake_tree(tmp_path / "there")
+    for name in ("real", "fake"):
+        (tmp_path / "here" / f"{name}_cifake_images").rename(tmp_path / name)
+    (tmp_path / "real").rename(tmp_path / "here" / "fake_cifake_images")
+    (tmp_path / "fake").rename(tmp_path / "here" / "real_cifake_images")
+    assert cli.main(["overlap", str(tmp_path / "here"), str(tree)]) == 0
+    printed = capsys.readouterr().out
+    assert "12 of 12 pictures" in printed
+    assert "6 called REAL here and FAKE there" in printed
+    assert "6 called FAKE here and REAL there" in printed

@@ -54,7 +54,7 @@ def test_bootstrap_intervals_hold_what_they_are_about() -> None:
     labels = np.arange(400) % 2
     predictions = np.clip(labels * 0.4 + random.uniform(0, 0.6, 400), 0, 1)
     scores = score(predictions, labels)
-    for name in ("precision", "recall", "f1", "auroc"):
+    for name in ("precision", "recall", "f1", "auroc", "ece"):
         low, high = scores[f"{name}_interval"]
         assert low < scores[name] < high
     # Of a share the bootstrap's interval is close to Wilson's: here that of recall.

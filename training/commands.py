@@ -230,11 +230,9 @@ def _tell(findings: hackathon.Findings) -> None:
 
 
 def _tell_positive(checkpoint: Checkpoint) -> None:
-    if checkpoint.positive == "FAKE":
-        print(
-            "Label 1 of this model's training data is FAKE in truth: what the data calls real is P(FAKE), "
-            "which --positive FAKE gives."
-        )
+    print(f"Label 1 of this model's training data is {checkpoint.positive} in truth", end="")
+    inverted = checkpoint.positive == "FAKE"
+    print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")
 
 
 def _write_suspicions(path: Path, pictures: Pictures, found: audits.Audit, order: list[int]) -> None:

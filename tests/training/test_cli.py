@@ -31,6 +31,7 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert "dropped 1 that stand in test too and 0 repeats" in printed
     assert "31 pictures to train on, 8 to validate with" in printed
     assert "temperature" in printed
+    assert "Label 1 of this model's training data is REAL in truth." in printed
     checkpoint = Checkpoint.load(out)
     assert checkpoint.recipe["name"] == "cifake"
     assert checkpoint.recipe["init"] == "none"

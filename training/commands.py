@@ -1,7 +1,5 @@
 """What the commands do, and what they print."""
 
-import csv
-import io
 import sys
 import time
 from argparse import Namespace
@@ -10,7 +8,6 @@ from pathlib import Path
 
 from model import predictions
 from model.checkpoint import Checkpoint, Label
-from model.files import atomically
 from model.hardware import pick_device
 from model.predictor import Predictor
 from model.preprocess import Preprocess
@@ -19,15 +16,16 @@ from training import hackathon
 from training import infer as inference
 from training import run as runs
 from training import submission as submissions
-from training.data import DataError, Pictures, picture_files
+from training.data import LABELS, DataError, picture_files
 from training.initial import initial_weights
 from training.metrics import describe, score
 from training.overlap import SAME, nearest
 from training.plots import plot_run
 from training.recipes import RECIPES
+from training.reports import write_csv, write_json
 from training.sources import Source, read_test, read_training
 
-WORDS = ("FAKE", "REAL")
+WORDS = {label: word for word, label in LABELS.items()}
 
 
 def merge(options: Namespace) -> None:
@@ -36,7 +34,7 @@ def merge(options: Namespace) -> None:
     everything, findings = hackathon.examples(tree)
     rows = hackathon.meta(everything)
     path = options.data / "train_meta.json"
-    runs.write_json(path, rows)
+    write_json(path, rows)
     _tell(findings)
     print(f"{len(rows)} rows of {len(everything)} pictures written to {path}")
 
@@ -68,7 +66,7 @@ def crossvalidate(options: Namespace) -> None:
         source = replace(source, pictures=source.pictures.sample(options.sample))
     pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
     scores = score(p, pictures.labels)
-    runs.write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
+    write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
     plot_run(options.out)
     print(f"\n{options.folds} folds of recipe {recipe.name}:\n{describe(scores)}")
 
@@ -103,7 +101,7 @@ def evaluate(options: Namespace) -> None:
             },
             **scores,
         }
-        runs.write_json(options.json, report)
+        write_json(options.json, report)
 
 
 def infer(options: Namespace) -> None:
@@ -128,7 +126,8 @@ def audit(options: Namespace) -> None:
     p = predictor.predict(pictures.images)
     found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint))
     order = (-found.suspicion).argsort(kind="stable")
-    _write_suspicions(options.out / "audit.csv", pictures, found, order.tolist())
+    ranked = ([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"] for i in order)
+    write_csv(options.out / "audit.csv", ["name", "label", "suspicion"], ranked)
     shown = order[: options.show].tolist()
     captions = [
         (pictures.names[i].split("/")[-1], f"not {WORDS[pictures.labels[i]]}? {found.suspicion[i]:.0%}")
@@ -233,13 +232,3 @@ def _tell_positive(checkpoint: Checkpoint) -> None:
     print(f"Label 1 of this model's training data is {checkpoint.positive} in truth", end="")
     inverted = checkpoint.positive == "FAKE"
     print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")
-
-
-def _write_suspicions(path: Path, pictures: Pictures, found: audits.Audit, order: list[int]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["name", "label", "suspicion"])
-    for i in order:
-        writer.writerow([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"])
-    with atomically(path) as file:
-        file.write(text.getvalue().encode())

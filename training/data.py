@@ -95,23 +95,29 @@ def picture_files(folder: Path) -> list[Path]:
 
 def read_pictures(files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess) -> Pictures:
     """The files with their labels, brought to the network's size; names are relative to `folder`."""
+    images, kept, unreadable = read_images(files, folder, preprocess)
+    names = [str(files[i].relative_to(folder)) for i in kept]
+    return Pictures(images, np.array(labels, np.uint8)[kept], names, unreadable)
+
+
+def read_images(
+    files: list[Path], folder: Path, preprocess: Preprocess
+) -> tuple[np.ndarray, list[int], list[tuple[str, str]]]:
+    """The pictures in `files` that can be read, uint8 of shape (N, size, size, 3), and which those are.
+
+    Returns their indices too, and (name relative to `folder`, reason) of the others.
+    """
     images = np.empty((len(files), preprocess.size, preprocess.size, 3), np.uint8)
     kept: list[int] = []
     unreadable: list[tuple[str, str]] = []
-    names = [str(path.relative_to(folder)) for path in files]
     for i, path in enumerate(files):
         try:
-            images[len(kept)] = preprocess.resize(decode(path.read_bytes()).pixels)
+            images[len(kept)] = decode(path.read_bytes(), shrink=preprocess.resize).pixels
         except (ImageError, OSError) as error:
-            unreadable.append((names[i], str(error)))
+            unreadable.append((str(path.relative_to(folder)), str(error)))
         else:
             kept.append(i)
-    return Pictures(
-        images[: len(kept)],
-        np.array(labels, np.uint8)[kept],
-        [names[i] for i in kept],
-        unreadable,
-    )
+    return images[: len(kept)], kept, unreadable
 
 
 def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> tuple[Pictures, int, int]:

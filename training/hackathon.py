@@ -5,7 +5,7 @@ What it calls real and fake is kept as found; whether that is true, `training.au
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,7 @@ import numpy as np
 from model.predictions import natural_key
 from model.preprocess import Preprocess
 from training.data import DataError, Pictures, picture_files, read_pictures
+from training.reports import listed
 
 WORDS = {"real": 1, "fake": 0}
 NAMED = 10
@@ -142,17 +143,13 @@ def read(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple
             for example, word in zip(everything, said, strict=True)
         }
         soft = np.array([word_of[name] for name in pictures.names], np.float32)
-        pictures = Pictures(pictures.images, pictures.labels, pictures.names, pictures.unreadable, soft)
+        pictures = replace(pictures, soft=soft)
     return pictures, findings
 
 
 def describe(findings: Findings) -> str:
     """A line for each kind of fault: how often, and where."""
-    lines = []
-    for kind, names in findings.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        lines.append(f"{kind}: {len(names)}: {', '.join(names[:NAMED])}{more}")
-    return "\n".join(lines)
+    return "\n".join(f"{kind}: {len(names)}: {listed(names, NAMED)}" for kind, names in findings.items())
 
 
 def _opinions(path: Path, findings: Findings) -> dict[int, str | None]:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from model.images import ImageError, decode
 from model.predictions import Row
 from model.predictor import Predictor
-from training.data import DataError, picture_files
+from training.data import DataError, picture_files, read_images
 
 CHUNK = 256
 
@@ -29,15 +26,10 @@ def infer(folder: Path, predictor: Predictor) -> Inferred:
     rows: list[Row] = []
     unreadable: list[tuple[str, str]] = []
     for start in range(0, len(files), CHUNK):
-        names: list[str] = []
-        pictures: list[np.ndarray] = []
-        for path in files[start : start + CHUNK]:
-            try:
-                pictures.append(decode(path.read_bytes(), shrink=predictor.preprocess.resize).pixels)
-                names.append(path.name)
-            except (ImageError, OSError) as error:
-                unreadable.append((path.name, str(error)))
-        rows += [(name, float(p)) for name, p in zip(names, predictor.predict(pictures), strict=True)]
+        part = files[start : start + CHUNK]
+        images, kept, broken = read_images(part, folder, predictor.preprocess)
+        rows += zip([part[i].name for i in kept], predictor.predict(images).tolist(), strict=True)
+        unreadable += broken
     if not rows:
         raise DataError(f"{folder} holds no picture that can be read, of {len(files)} files")
     return Inferred(rows, unreadable)

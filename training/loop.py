@@ -1,8 +1,7 @@
 """The training loop: from pictures to the averaged weights of the best epoch."""
 
-import csv
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from model.predictor import PASS_PIXELS
 from training.data import Pictures
 from training.pruning import Pruning
 from training.recipes import Recipe
+from training.reports import write_csv
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,7 @@ def describe(row: Epoch) -> str:
 
 def write_history(history: list[Epoch], path: Path) -> None:
     """The table of epochs as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(Epoch.__dataclass_fields__))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in history)
+    write_csv(path, list(Epoch.__dataclass_fields__), [astuple(row) for row in history])
 
 
 def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

@@ -49,12 +49,20 @@ def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray, thre
 
     Confidence is that of the label answered; bins are 15 of equal width over [0, 1].
     """
+    _, confidence, right = confidence_bins(predictions, labels, threshold)
+    return float(np.abs(confidence - right).sum() / len(labels))
+
+
+def confidence_bins(
+    predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each of 15 bins of confidence: pictures, sum of confidence, right answers, each of shape (15,)."""
     answers = predictions >= threshold
     confidence = np.where(answers, predictions, 1 - predictions)
     right = answers == (labels == 1)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gap = np.bincount(bins, weights=confidence - right, minlength=BINS)
-    return float(np.abs(gap).sum() / len(labels))
+    count, said, hits = (np.bincount(bins, weights=w, minlength=BINS) for w in (None, confidence, right))
+    return count, said, hits
 
 
 def bootstrap(

@@ -14,7 +14,7 @@ from sklearn.metrics import RocCurveDisplay
 
 from model.files import atomically
 from training.data import DataError
-from training.metrics import BINS, score
+from training.metrics import confidence_bins, score
 
 TRAINED, VALIDATED = "tab:orange", "tab:blue"
 
@@ -44,17 +44,13 @@ def plot_run(folder: Path) -> list[Path]:
 
 def reliability(axes: Axes, predictions: np.ndarray, labels: np.ndarray) -> None:
     """Accuracy against confidence in bins of equal width (Guo et al. 2017, figure 1)."""
-    answers = predictions >= 0.5
-    confidence = np.where(answers, predictions, 1 - predictions)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    filled = counts > 0
-    right = np.bincount(bins, weights=answers == (labels == 1), minlength=BINS)[filled] / counts[filled]
-    said = np.bincount(bins, weights=confidence, minlength=BINS)[filled] / counts[filled]
+    bins = np.stack(confidence_bins(predictions, labels))
+    counts, said, right = bins[:, bins[0] > 0]
+    said, right = said / counts, right / counts
     axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="as sure as right")
     axes.plot(said, right, color=VALIDATED, marker="o", label="this model")
-    for x, y, count in zip(said, right, counts[filled], strict=True):
-        axes.annotate(f"{count}", (x, y), textcoords="offset points", xytext=(5, -12), fontsize=8)
+    for x, y, count in zip(said, right, counts, strict=True):
+        axes.annotate(f"{count:.0f}", (x, y), textcoords="offset points", xytext=(5, -12), fontsize=8)
     axes.set(xlabel="confidence", ylabel="share that is right", title="Reliability (number of pictures)")
     axes.set_xlim(0.48, 1.02)
     axes.legend()

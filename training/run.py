@@ -1,8 +1,5 @@
 """A training run: from pictures to a run folder, and the same by cross-validation."""
 
-import csv
-import io
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +9,6 @@ import numpy as np
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint, Label
-from model.files import atomically
 from model.predictor import Predictor
 from training import loop
 from training.audit import Audit, audit, own_error
@@ -21,6 +17,7 @@ from training.data import Pictures, drop_repeats, folds, hold_out
 from training.initial import initial_weights, turned
 from training.metrics import score
 from training.recipes import Recipe
+from training.reports import write_csv, write_json
 from training.sources import Source
 
 AUDITED = 2000
@@ -105,12 +102,6 @@ def look(pictures: Pictures, device: str) -> Audit | None:
     return audit(predictor.predict(sample.images), sample.labels, own_error(predictor.checkpoint))
 
 
-def write_json(path: Path, report: object) -> None:
-    """For people and programs; written whole or not at all."""
-    with atomically(path) as file:
-        file.write(json.dumps(report, indent=2).encode() + b"\n")
-
-
 def _sound(source: Source) -> tuple[Pictures, dict[str, Any]]:
     """The pictures that may be trained on or held out, and the record of those that may not."""
     sound, leaked, repeats = drop_repeats(source.pictures, source.elsewhere)
@@ -156,10 +147,5 @@ def _trained(
 
 
 def _write_predictions(path: Path, pictures: Pictures, predictions: np.ndarray) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["name", "label", "prediction"])
-    for name, label, prediction in zip(pictures.names, pictures.labels, predictions, strict=True):
-        writer.writerow([name, label, f"{prediction:.6f}"])
-    with atomically(path) as file:
-        file.write(text.getvalue().encode())
+    rows = zip(pictures.names, pictures.labels, (f"{p:.6f}" for p in predictions), strict=True)
+    write_csv(path, ["name", "label", "prediction"], rows)

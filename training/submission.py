@@ -9,6 +9,7 @@ from typing import Any
 
 from model.files import atomically
 from training.presentation import presentation
+from training.reports import listed
 
 NAMED = 5
 
@@ -42,7 +43,8 @@ def check(predictions: bytes, expected: list[str]) -> list[dict[str, Any]]:
         },
     }
     if any(faults.values()):
-        raise SubmissionError("; ".join(_tell(fault, found) for fault, found in faults.items() if found))
+        told = [f"{fault}: {listed(sorted(found), NAMED)}" for fault, found in faults.items() if found]
+        raise SubmissionError("; ".join(told))
     return rows
 
 
@@ -68,11 +70,6 @@ def _is_probability(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) and 0 <= value <= 1
-
-
-def _tell(fault: str, names: set[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{fault}: {', '.join(sorted(names)[:NAMED])}{more}"
 
 
 def _readme(team: str, report: dict[str, Any], rows: list[dict[str, Any]]) -> str:

@@ -29,13 +29,14 @@ def batch() -> Response:
     team = _team()
     _bound_upload()
     positive = _positive()
-    rows, unreadable = _classify(service, _upload())
+    rows, unreadable, outside = _classify(service, _upload())
     if not rows:
         raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
     body = predictions.encode(rows, positive)
     predictions.write(Path(current_app.config["OUTPUT_DIR"]), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
+    response.headers["X-Out-Of-Domain-Count"] = str(outside)
     response.headers["X-Prediction"] = f"P({positive})"
     response.headers["X-Label-1-In-Training-Data"] = service.predictor.checkpoint.positive
     return response
@@ -81,8 +82,10 @@ def _upload() -> Iterator[tuple[str, bytes]]:
 
 def _classify(
     service: Service, upload: Iterator[tuple[str, bytes]]
-) -> tuple[list[predictions.Row], list[tuple[str, str]]]:
-    """(name, P(REAL)) of the pictures that could be read, and (name, reason) of the others."""
+) -> tuple[list[predictions.Row], list[tuple[str, str]], int]:
+    """(name, P(REAL)) of the pictures that could be read, (name, reason) of the others, and how many of
+    the former are out of the model's domain."""
+    outside = 0
     rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
     seen: set[str] = set()
@@ -101,8 +104,11 @@ def _classify(
                 names.append(name)
             except ImageError as error:
                 unreadable.append((name, str(error)))
-        rows += zip(names, service.predict(pictures), strict=True)
-    return rows, unreadable
+        reading = service.read(pictures)
+        rows += zip(names, reading.predictions.tolist(), strict=True)
+        if reading.in_domain is not None:
+            outside += int((~reading.in_domain).sum())
+    return rows, unreadable, outside
 
 
 def _none_readable(unreadable: list[tuple[str, str]]) -> str:

@@ -1,5 +1,6 @@
 """What every route needs: the predictor, the limits on a picture, and whether it is ready."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ from flask import current_app
 from api.errors import NotReadyProblem
 from model.checkpoint import Checkpoint
 from model.images import ImageLimits, Picture, decode
-from model.predictor import Verdict
+from model.predictor import Reading, Verdict
 from model.preprocess import Preprocess
 
 KEY = "cifake"
@@ -20,9 +21,11 @@ class PredictorLike(Protocol):
     checkpoint: Checkpoint
     preprocess: Preprocess
 
-    def predict(self, pictures: list[np.ndarray]) -> np.ndarray: ...
+    def read(self, pictures: list[np.ndarray]) -> Reading: ...
 
-    def verdict(self, prediction: float) -> Verdict: ...
+    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict: ...
+
+    def explain(self, pictures: list[np.ndarray]) -> np.ndarray: ...
 
 
 class Service:
@@ -36,18 +39,19 @@ class Service:
     def warm_up(self) -> None:
         """Put one picture through the model; the first call is the slow one."""
         size = self.predictor.preprocess.size
-        self.predictor.predict([np.zeros((size, size, 3), np.uint8)])
+        self.predictor.read([np.zeros((size, size, 3), np.uint8)])
         self.ready = True
 
     def picture(self, data: bytes) -> Picture:
         """A file's picture, its pixels brought to the network's size. Raises ImageError."""
         return decode(data, self.limits, shrink=self.predictor.preprocess.resize)
 
-    def predict(self, pictures: list[np.ndarray]) -> list[float]:
-        """P(REAL) for pictures at the network's size, rounded to the digits that answers show."""
+    def read(self, pictures: list[np.ndarray]) -> Reading:
+        """What the model makes of pictures at its size, P(REAL) rounded to the digits that answers show."""
         if not self.ready:
             raise NotReadyProblem("the model is being loaded; ask again in a few seconds")
-        return [round(float(p), 6) for p in self.predictor.predict(pictures)]
+        reading = self.predictor.read(pictures)
+        return replace(reading, predictions=reading.predictions.round(6))
 
 
 def current_service() -> Service:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.domain import Domain
 from model.files import atomically
 from model.network import Architecture, build_network
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -30,6 +31,7 @@ class Checkpoint:
         REAL is a photograph.
     temperature: the logit is divided by it before the sigmoid (Guo et al. 2017, arXiv 1706.04599).
     threshold: a picture is called REAL where P(REAL) is at least this.
+    domain: what tells pictures like the training data from others; None where nothing does.
     recipe, metrics, data: plain values, for people and for `/model`.
     digest: SHA-256 of the file it was read from; empty for one not read from a file.
     """
@@ -40,6 +42,7 @@ class Checkpoint:
     positive: Label = "REAL"
     temperature: float = 1.0
     threshold: float = 0.5
+    domain: Domain | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -62,8 +65,11 @@ class Checkpoint:
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
-        z = np.clip(logits / self.temperature, -700, 700)  # exp(710) is beyond float64
-        positive = 1 / (1 + np.exp(-z))
+        return self.uncalibrated(logits / self.temperature)
+
+    def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
+        """P(REAL) as the network itself says it, without temperature. Shapes as for `probability`."""
+        positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
         return positive if self.positive == "REAL" else 1 - positive
 
     def save(self, path: Path) -> None:
@@ -76,6 +82,7 @@ class Checkpoint:
             "positive": self.positive,
             "temperature": self.temperature,
             "threshold": self.threshold,
+            "domain": self.domain and self.domain.tensors(),
             "recipe": self.recipe,
             "metrics": self.metrics,
             "data": self.data,
@@ -94,6 +101,7 @@ class Checkpoint:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if content.get("format") == FORMAT:
             try:
+                domain = content.get("domain")
                 return cls(
                     architecture=Architecture(**content["architecture"]),
                     preprocess=_preprocess(content["preprocess"]),
@@ -101,6 +109,7 @@ class Checkpoint:
                     positive=content["positive"],
                     temperature=content["temperature"],
                     threshold=content["threshold"],
+                    domain=domain and Domain.from_tensors(domain),
                     recipe=content["recipe"],
                     metrics=content["metrics"],
                     data=content["data"],

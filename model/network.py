@@ -3,6 +3,7 @@
 He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,6 +16,9 @@ Stem = Literal["imagenet", "small", "small-pool"]
 Head = Literal["linear", "mlp"]
 
 FEATURES = 512
+CHANNEL_MEANS = 64 + 64 + 128 + 256
+STEM = ("conv1", "bn1", "relu", "maxpool")
+STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,29 @@ def build_network(architecture: Architecture) -> nn.Module:
 def logits(network: nn.Module, pictures: Tensor) -> Tensor:
     """Logits of label 1, shape (N,), for normalised pictures of shape (N, 3, H, W)."""
     return network(pictures).flatten()
+
+
+def stages(network: nn.Module, pictures: Tensor) -> Iterator[Tensor]:
+    """The maps after the stem and after each of the four stages, for normalised pictures (N, 3, H, W)."""
+    x = pictures
+    for name in STEM:
+        x = network.get_submodule(name)(x)
+    yield x
+    for name in STAGES:
+        x = network.get_submodule(name)(x)
+        yield x
+
+
+def head(network: nn.Module, last: Tensor) -> Tensor:
+    """Logits of label 1, shape (N,), from the maps after the last stage."""
+    features = torch.flatten(network.get_submodule("avgpool")(last), 1)
+    return network.get_submodule("fc")(features).flatten()
+
+
+def logits_and_means(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """What `logits` gives, and the mean of each channel after the stem and the first three stages.
+
+    The means have shape (N, CHANNEL_MEANS); they are what `model.domain` looks at.
+    """
+    *early, last = stages(network, pictures)
+    return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)

@@ -1,9 +1,10 @@
 """The predictor: a checkpoint on a device, from RGB pictures to P(REAL)."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint, Label
+from model.explain import LAYER, grad_cam
 from model.hardware import pick_device
-from model.network import logits
+from model.network import CHANNEL_MEANS, logits_and_means
 
 Pictures = Sequence[np.ndarray] | np.ndarray
 """RGB pictures, each uint8 of shape (H, W, 3): a list of any sizes, or one array of equal ones."""
@@ -21,10 +23,26 @@ PASS_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """label, and the calibrated probability, in [0, 1], of that label."""
+class Reading:
+    """What the network makes of N pictures.
 
-    label: Label
+    predictions: P(REAL) in [0, 1], float64 of shape (N,).
+    in_domain: whether each is like the pictures trained on, bool of shape (N,); None where the
+        checkpoint cannot tell.
+    """
+
+    predictions: np.ndarray
+    in_domain: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """label, and the calibrated probability, in [0, 1], of that label.
+
+    Of an UNCERTAIN verdict the confidence is that of the likelier label.
+    """
+
+    label: Label | Literal["UNCERTAIN"]
     confidence: float
 
 
@@ -47,28 +65,58 @@ class Predictor:
         """From a checkpoint file. Raises CheckpointError, or ValueError for a device that is not there."""
         return cls(Checkpoint.load(Path(path)), device)
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
-        """P(REAL) in [0, 1], float64 of shape (N,), for RGB pictures.
+    def read(self, pictures: Pictures) -> Reading:
+        """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
 
         A picture's answer does not depend on the others in the list, but for rounding (1e-6).
         """
-        return self.checkpoint.probability(self.logits(pictures))
+        z, means = self.look(pictures)
+        domain = self.checkpoint.domain
+        return Reading(self.checkpoint.probability(z), domain.holds(means) if domain else None)
+
+    def predict(self, pictures: Pictures) -> np.ndarray:
+        """P(REAL) alone, as `read` gives it."""
+        return self.read(pictures).predictions
 
     def logits(self, pictures: Pictures) -> np.ndarray:
         """What the network says of label 1 before temperature, float64 of shape (N,)."""
-        parts = [
-            self._forward(self.preprocess.pack(pictures[start : start + self.batch_size]))
-            for start in range(0, len(pictures), self.batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return self.look(pictures)[0]
 
-    def verdict(self, prediction: float) -> Verdict:
-        """The label for a P(REAL), by the checkpoint's threshold."""
-        if prediction >= self.checkpoint.threshold:
-            return Verdict("REAL", prediction)
-        return Verdict("FAKE", 1 - prediction)
+    def look(self, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, and the channel means that the domain is judged by, float32 of shape (N, CHANNEL_MEANS)."""
+        parts = [self._forward(batch) for batch in self._parts(pictures)]
+        if not parts:
+            return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
+        return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
 
-    def _forward(self, batch: Tensor) -> np.ndarray:
+    def explain(self, pictures: Pictures, layer: str = LAYER) -> np.ndarray:
+        """Grad-CAM heat maps at the network's size, float32 of shape (N, size, size) in [0, 1]."""
+        heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
+        for batch in self._parts(pictures):
+            with self._lock:
+                heat.append(grad_cam(self._network, self._normalised(batch), layer).cpu().numpy())
+        return np.concatenate(heat)
+
+    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:
+        """The label for a P(REAL), by the checkpoint's threshold.
+
+        It is UNCERTAIN where its confidence is below `abstain`.
+        """
+        real = prediction >= self.checkpoint.threshold
+        confidence = prediction if real else 1 - prediction
+        if confidence < abstain:
+            return Verdict("UNCERTAIN", confidence)
+        return Verdict("REAL" if real else "FAKE", confidence)
+
+    def _parts(self, pictures: Pictures) -> Iterator[Tensor]:
+        """As uint8 batches at the network's size."""
+        for start in range(0, len(pictures), self.batch_size):
+            yield self.preprocess.pack(pictures[start : start + self.batch_size])
+
+    def _normalised(self, batch: Tensor) -> Tensor:
+        return self.preprocess.normalise(batch.to(self.device))
+
+    def _forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
         with self._lock, torch.inference_mode():
-            pictures = self.preprocess.normalise(batch.to(self.device))
-            return logits(self._network, pictures).double().cpu().numpy()
+            z, means = logits_and_means(self._network, self._normalised(batch))
+            return z.double().cpu().numpy(), means.float().cpu().numpy()

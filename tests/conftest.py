@@ -9,21 +9,31 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from model.checkpoint import Checkpoint
 from model.network import Architecture, build_network
-from model.predictor import Predictor, Verdict
+from model.predictor import Predictor, Reading, Verdict
 from model.preprocess import Preprocess
 
 
 class MeanPredictor:
-    """Stands in for the network: P(REAL) is the mean brightness, so that a test knows the answer."""
+    """Stands in for the network: P(REAL) is the mean brightness, so that a test knows the answer.
+
+    Pictures without a bright pixel are out of its domain; it looks at the top left corner.
+    """
 
     checkpoint = Checkpoint(Architecture(), Preprocess(), weights={})
     preprocess = Preprocess()
 
-    def predict(self, pictures: list[np.ndarray]) -> np.ndarray:
-        return np.array([picture.mean() / 255 for picture in pictures])
+    def read(self, pictures: list[np.ndarray]) -> Reading:
+        means = [picture.mean() / 255 for picture in pictures]
+        return Reading(np.array(means), np.array([picture.max() > 25 for picture in pictures], bool))
 
-    def verdict(self, prediction: float) -> Verdict:
-        return Verdict("REAL", prediction) if prediction >= 0.5 else Verdict("FAKE", 1 - prediction)
+    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:
+        likelier = Verdict("REAL", prediction) if prediction >= 0.5 else Verdict("FAKE", 1 - prediction)
+        return likelier if likelier.confidence >= abstain else Verdict("UNCERTAIN", likelier.confidence)
+
+    def explain(self, pictures: list[np.ndarray]) -> np.ndarray:
+        heat = np.zeros((len(pictures), 32, 32), np.float32)
+        heat[:, 0, 0] = 1
+        return heat
 
 
 @pytest.fixture

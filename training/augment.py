@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 # JPEG's colour transform: full-range BT.601 (ITU-T T.871). Rows: Y, Cb - 128, Cr - 128.
-_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-_TO_RGB = torch.linalg.inv(_TO_YCC)
+TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+TO_RGB = torch.linalg.inv(TO_YCC)
 
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
@@ -27,27 +27,49 @@ class Augmentation:
     decoder: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
     recompress: share of pictures that are saved as JPEG once more, at a quality from
         `lowest_quality` to 95.
+    blur: share of pictures that are blurred, by a Gaussian of 0.2 to `widest_blur` pixels.
+    zoom: share of pictures of which a window, four fifths of the side or more, is brought to full size.
+    noise: share of pictures that get Gaussian noise of up to `loudest_noise` grey levels.
+    tone: share of pictures whose brightness and contrast change, each by up to a quarter.
+    grey: share of pictures that lose their colour.
     rotate: degrees by which a picture is turned at most, either way.
-    brightness: share by which a picture is made brighter or darker at most.
+    brightness: share by which every picture is made brighter or darker at most.
 
-    Decoder and recompression are there so that neither file format nor decoder gives the class away.
+    Decoder and recompression are there so that neither file format nor decoder gives the class away;
+    blur, noise, tone and grey for pictures that have been through other programs.
     """
 
     flip: bool = True
     shift: int = 2
     decoder: float = 0.25
-    recompress: float = 0.1
-    lowest_quality: int = 50
+    recompress: float = 0.15
+    lowest_quality: int = 25
+    blur: float = 0.15
+    widest_blur: float = 1.2
+    zoom: float = 0.08
+    noise: float = 0.06
+    loudest_noise: float = 8.0
+    tone: float = 0.1
+    grey: float = 0.03
     rotate: float = 0.0
     brightness: float = 0.0
 
     def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
         """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even."""
-        # Decoder and JPEG first: their 8x8 and 2x2 grids start at a file's corner, not at a shifted one.
-        if self.decoder:
-            batch = _some(batch, self.decoder, random, redraw_chroma)
-        if self.recompress:
-            batch = _some(batch, self.recompress, random, self._recompress)
+        # What happens to files comes first: JPEG's 8x8 and 2x2 grids start at a file's corner, not at a
+        # shifted one.
+        changes: list[tuple[float, Change]] = [
+            (self.decoder, redraw_chroma),
+            (self.zoom, zoom),
+            (self.blur, self._blur),
+            (self.noise, self._noise),
+            (self.tone, tone),
+            (self.grey, grey),
+            (self.recompress, self._recompress),
+        ]
+        for share, change in changes:
+            if share:
+                batch = _some(batch, share, random, change)
         if self.flip:
             mirrored = torch.rand(len(batch), generator=random) < 0.5
             batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
@@ -55,16 +77,28 @@ class Augmentation:
             batch = rotate(batch, self.rotate, random)
         if self.brightness:
             factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=random) * 2 - 1) * self.brightness
-            batch = (batch * factor).round().clamp(0, 255).to(torch.uint8)
+            batch = _rounded(batch * factor)
         if self.shift == 0 and batch.shape[2:] == (size, size):
             return batch
         return crop(batch, size, self.shift, random)
+
+    def _blur(self, batch: Tensor, random: torch.Generator) -> Tensor:
+        return blur(batch, 0.2 + torch.rand(len(batch), generator=random) * (self.widest_blur - 0.2))
+
+    def _noise(self, batch: Tensor, random: torch.Generator) -> Tensor:
+        loudness = torch.rand((len(batch), 1, 1, 1), generator=random) * self.loudest_noise
+        return _rounded(batch + loudness * torch.randn(batch.shape, generator=random))
 
     def _recompress(self, batch: Tensor, random: torch.Generator) -> Tensor:
         qualities = torch.randint(self.lowest_quality, 96, (len(batch),), generator=random)
         pictures = batch.permute(0, 2, 3, 1).numpy()
         saved = [jpeg(picture, int(q)) for picture, q in zip(pictures, qualities, strict=True)]
         return torch.from_numpy(np.stack(saved)).permute(0, 3, 1, 2)
+
+
+UNCHANGED = Augmentation(
+    flip=False, shift=0, decoder=0.0, recompress=0.0, blur=0.0, zoom=0.0, noise=0.0, tone=0.0, grey=0.0
+)
 
 
 def _some(batch: Tensor, share: float, random: torch.Generator, change: Change) -> Tensor:
@@ -84,6 +118,46 @@ def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
+def blur(batch: Tensor, sigma: Tensor) -> Tensor:
+    """Each picture under its own Gaussian, cut off at 4 pixels, the edge repeated outwards.
+
+    Batch is uint8 of shape (N, 3, H, W); sigma, in pixels, is float of shape (N,).
+    """
+    _, channels, height, width = batch.shape
+    offset = torch.arange(-4, 5)
+    kernel = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    planes = F.pad(batch.float(), (4, 4, 4, 4), "replicate").reshape(1, -1, height + 8, width + 8)
+    planes = F.conv2d(planes, kernel[:, None, :, None], groups=len(kernel))
+    planes = F.conv2d(planes, kernel[:, None, None, :], groups=len(kernel))
+    return _rounded(planes.view(batch.shape))
+
+
+def zoom(batch: Tensor, random: torch.Generator) -> Tensor:
+    """A random window of each picture, 4/5 of its side or more, enlarged to the whole, bilinear.
+
+    Batch is uint8 of shape (N, 3, H, W).
+    """
+    side = 0.8 + 0.2 * torch.rand(len(batch), generator=random)
+    matrix = torch.zeros(len(batch), 2, 3)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = side
+    matrix[:, :, 2] = (1 - side)[:, None] * (2 * torch.rand((len(batch), 2), generator=random) - 1)
+    grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
+    return _rounded(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
+
+
+def tone(batch: Tensor, random: torch.Generator) -> Tensor:
+    """Brightness and contrast (about the mean luma) multiplied by 3/4 to 5/4. Batch is uint8 (N, 3, H, W)."""
+    brightness, contrast = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=random) / 2
+    mean = _luma(batch).mean((1, 2, 3), keepdim=True)
+    return _rounded(((batch - mean) * contrast + mean) * brightness)
+
+
+def grey(batch: Tensor, _random: torch.Generator) -> Tensor:
+    """Each picture's luma in all three channels. Batch is uint8 (N, 3, H, W)."""
+    return _rounded(_luma(batch).expand(batch.shape))
+
+
 def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     """Chroma brought to half resolution and back, mixed with the original by a random weight.
 
@@ -91,7 +165,7 @@ def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     libjpeg-turbo by a triangle filter, libjpeg 7 and later by a larger inverse DCT, others by
     repeating it. Batch is uint8 of shape (N, 3, H, W), H and W even.
     """
-    ycc = torch.einsum("ij,njhw->nihw", _TO_YCC, batch.float())
+    ycc = torch.einsum("ij,njhw->nihw", TO_YCC, batch.float())
     half = F.avg_pool2d(ycc[:, 1:], 2)
     kinds = [
         half.repeat_interleave(2, 2).repeat_interleave(2, 3),
@@ -102,8 +176,16 @@ def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     redrawn = torch.stack(kinds)[kind, torch.arange(len(batch))]
     weight = torch.rand((len(batch), 1, 1, 1), generator=random)
     chroma = torch.lerp(ycc[:, 1:], redrawn, weight)
-    rgb = torch.einsum("ij,njhw->nihw", _TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
-    return rgb.round().clamp(0, 255).to(torch.uint8)
+    rgb = torch.einsum("ij,njhw->nihw", TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
+    return _rounded(rgb)
+
+
+def _luma(batch: Tensor) -> Tensor:
+    return (batch * TO_YCC[0].view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def _rounded(batch: Tensor) -> Tensor:
+    return batch.round().clamp(0, 255).to(torch.uint8)
 
 
 def rotate(batch: Tensor, degrees: float, random: torch.Generator) -> Tensor:
@@ -123,7 +205,7 @@ def turn(batch: Tensor, degrees: Tensor) -> Tensor:
     matrix[:, 0, 1] = -matrix[:, 1, 0]
     grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
     turned = F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False)
-    return turned.round().clamp(0, 255).to(torch.uint8)
+    return _rounded(turned)
 
 
 def crop(batch: Tensor, size: int, beyond: int, random: torch.Generator) -> Tensor:

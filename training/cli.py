@@ -73,6 +73,18 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add("evaluate", commands.evaluate, "how good a checkpoint is on labelled pictures")
     evaluate.add_argument("--data", type=Path, required=True, help=LABELLED)
     evaluate.add_argument("--json", type=Path, help="write the figures there")
+    evaluate.add_argument("--plot", type=Path, help="draw the reliability diagram there, as PNG")
+    evaluate.add_argument(
+        "--robustness", action="store_true", help="again with the pictures compressed, blurred, enlarged, ..."
+    )
+    evaluate.add_argument(
+        "--strange",
+        action="store_true",
+        help="how much of noise, text, ... is found out of the domain",
+    )
+    evaluate.add_argument(
+        "--deletion", action="store_true", help="do heat maps point at what the answer depends on?"
+    )
     _add_model(evaluate)
     _add_positive(evaluate, "judge the probability of this label against label 1 of the data")
 
@@ -93,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     overlap.add_argument("data", type=Path, metavar="DIR", help=LABELLED)
     overlap.add_argument("other", type=Path, metavar="OTHER", help="the same, or a CIFAKE tree's train/")
 
-    plots = add("plots", commands.plots, "draw the curves and diagrams of a run folder")
+    plots = add("plots", commands.draw, "draw the curves and diagrams of a run folder")
     plots.add_argument("folder", type=Path, metavar="RUN_DIR")
 
     submission = add("submission", commands.submission, "check predictions and build the hackathon's ZIP")

@@ -12,7 +12,8 @@ from model.hardware import pick_device
 from model.predictor import Predictor
 from model.preprocess import Preprocess
 from training import audit as audits
-from training import hackathon
+from training import deletion, hackathon, limits, plots, robustness
+from training import evaluation as evaluations
 from training import infer as inference
 from training import run as runs
 from training import submission as submissions
@@ -20,11 +21,11 @@ from training.data import LABELS, DataError, picture_files
 from training.initial import initial_weights
 from training.metrics import describe, score
 from training.overlap import SAME, nearest
-from training.plots import plot_run
 from training.recipes import RECIPES
 from training.reports import write_csv, write_json
 from training.sources import Source, read_test, read_training
 
+EXPLAINED = 1000
 WORDS = {label: word for word, label in LABELS.items()}
 
 
@@ -48,7 +49,7 @@ def train(options: Namespace) -> None:
     source = _source(options)
     positive = options.label_1 or _looked(source, options)
     checkpoint = runs.run(recipe, source, options.out, how, positive)
-    drawn = plot_run(options.out.parent)
+    drawn = plots.plot_run(options.out.parent)
     print("\n" + (options.out.with_name("history.csv")).read_text())
     print(f"on validation, temperature {checkpoint.temperature:.3f}:")
     print(describe(checkpoint.metrics["validation"]))
@@ -67,40 +68,50 @@ def crossvalidate(options: Namespace) -> None:
     pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
     scores = score(p, pictures.labels)
     write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
-    plot_run(options.out)
+    plots.plot_run(options.out)
     print(f"\n{options.folds} folds of recipe {recipe.name}:\n{describe(scores)}")
 
 
 def evaluate(options: Namespace) -> None:
-    """Figures of a checkpoint on labelled pictures."""
+    """Figures of a checkpoint on labelled pictures, and what more is asked for."""
     predictor = Predictor.load(options.model, options.device)
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
     start = time.monotonic()
-    p = predictor.predict(pictures.images)
+    found = evaluations.evaluate(predictor, pictures, options.positive)
     seconds = time.monotonic() - start
-    threshold = predictor.checkpoint.threshold
-    if options.positive == "FAKE":
-        p, threshold = 1 - p, 1 - threshold
-    scores = score(p, pictures.labels, threshold)
     print(f"{options.model} on {options.data}, P({options.positive}) against label 1\n")
-    print(describe(scores))
-    print(f"\n{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
-    if scores["accuracy"] < 1 - audits.CLEAR:
+    print(describe(found.figures))
+    print(f"\n{evaluations.describe_more(found.figures)}")
+    print(f"{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
+    if found.figures["accuracy"] < 1 - audits.CLEAR:
         print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
+    report = {
+        "model_sha256": predictor.checkpoint.digest,
+        "positive": options.positive,
+        "data": {
+            "folder": str(options.data),
+            "kind": source.kind,
+            "sha256": pictures.digest(),
+            "unreadable": len(pictures.unreadable),
+        },
+        **found.figures,
+    }
+    if options.plot:
+        calibrated, raw = found.predictions, found.uncalibrated
+        plots.save(options.plot, lambda axes: plots.reliability(axes, calibrated, raw, pictures.labels))
+    if options.robustness:
+        real = pictures.labels if options.positive == "REAL" else 1 - pictures.labels
+        report["robustness"] = robustness.robustness(predictor, pictures.images, real)
+        print("\n" + robustness.describe(report["robustness"]))
+    if options.strange:
+        report["strange"] = limits.found_strange(predictor)
+        print("\n" + limits.describe(report["strange"]))
+    if options.deletion:
+        report["deletion"] = deletion.deletion(predictor, pictures.sample(EXPLAINED).images)
+        print("\n" + deletion.describe(report["deletion"]))
     if options.json:
-        report = {
-            "model_sha256": predictor.checkpoint.digest,
-            "positive": options.positive,
-            "data": {
-                "folder": str(options.data),
-                "kind": source.kind,
-                "sha256": pictures.digest(),
-                "unreadable": len(pictures.unreadable),
-            },
-            **scores,
-        }
         write_json(options.json, report)
 
 
@@ -161,9 +172,9 @@ def overlap(options: Namespace) -> None:
     )
 
 
-def plots(options: Namespace) -> None:
+def draw(options: Namespace) -> None:
     """The PNGs of a run folder."""
-    for path in plot_run(options.folder):
+    for path in plots.plot_run(options.folder):
         print(path)
 
 

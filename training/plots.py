@@ -14,7 +14,7 @@ from sklearn.metrics import RocCurveDisplay
 
 from model.files import atomically
 from training.data import DataError
-from training.metrics import confidence_bins, score
+from training.metrics import confidence_bins, expected_calibration_error, score
 
 TRAINED, VALIDATED = "tab:orange", "tab:blue"
 
@@ -28,28 +28,38 @@ def plot_run(folder: Path) -> list[Path]:
     drawn: list[Path] = []
     if (folder / "history.csv").is_file():
         history = _columns(folder / "history.csv")
-        drawn.append(_save(folder / "loss_curve.png", lambda axes: _loss(axes, history)))
-        drawn.append(_save(folder / "accuracy_curve.png", lambda axes: _accuracy(axes, history)))
+        drawn.append(save(folder / "loss_curve.png", lambda axes: _loss(axes, history)))
+        drawn.append(save(folder / "accuracy_curve.png", lambda axes: _accuracy(axes, history)))
     if (folder / "validation.csv").is_file():
         rows = _columns(folder / "validation.csv")
         predictions, labels = rows["prediction"].astype(float), rows["label"].astype(int)
         scores = score(predictions, labels)
-        drawn.append(_save(folder / "confusion.png", lambda axes: _confusion(axes, scores)))
-        drawn.append(_save(folder / "roc.png", lambda axes: _roc(axes, predictions, labels, scores)))
-        drawn.append(_save(folder / "reliability.png", lambda axes: reliability(axes, predictions, labels)))
+        drawn.append(save(folder / "confusion.png", lambda axes: _confusion(axes, scores)))
+        drawn.append(save(folder / "roc.png", lambda axes: _roc(axes, predictions, labels, scores)))
+        raw = rows["uncalibrated"].astype(float)
+        drawn.append(
+            save(folder / "reliability.png", lambda axes: reliability(axes, predictions, raw, labels))
+        )
     if not drawn:
         raise DataError(f"{folder} holds neither history.csv nor validation.csv: not a run folder")
     return drawn
 
 
-def reliability(axes: Axes, predictions: np.ndarray, labels: np.ndarray) -> None:
-    """Accuracy against confidence in bins of equal width (Guo et al. 2017, figure 1)."""
-    bins = np.stack(confidence_bins(predictions, labels))
-    counts, said, right = bins[:, bins[0] > 0]
-    said, right = said / counts, right / counts
+def reliability(axes: Axes, calibrated: np.ndarray, uncalibrated: np.ndarray, labels: np.ndarray) -> None:
+    """Accuracy against confidence in bins of equal width (Guo et al. 2017, figure 1).
+
+    calibrated, uncalibrated: P(REAL) with and without temperature, in [0, 1], of shape (N,).
+    """
     axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="as sure as right")
-    axes.plot(said, right, color=VALIDATED, marker="o", label="this model")
-    for x, y, count in zip(said, right, counts, strict=True):
+    for name, predictions, colour in (
+        ("before temperature", uncalibrated, TRAINED),
+        ("after", calibrated, VALIDATED),
+    ):
+        bins = np.stack(confidence_bins(predictions, labels))
+        counts, said, right = bins[:, bins[0] > 0]
+        ece = expected_calibration_error(predictions, labels)
+        axes.plot(said / counts, right / counts, color=colour, marker="o", label=f"{name}, ECE {ece:.2%}")
+    for x, y, count in zip(said / counts, right / counts, counts, strict=True):
         axes.annotate(f"{count:.0f}", (x, y), textcoords="offset points", xytext=(5, -12), fontsize=8)
     axes.set(xlabel="confidence", ylabel="share that is right", title="Reliability (number of pictures)")
     axes.set_xlim(0.48, 1.02)
@@ -98,7 +108,8 @@ def _roc(axes: Axes, predictions: np.ndarray, labels: np.ndarray, scores: dict[s
         legend.remove()
 
 
-def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
+def save(path: Path, draw: Callable[[Axes], None]) -> Path:
+    """A figure of one diagram, as PNG. Returns the path."""
     # Figure without pyplot: no display, no state that outlives it.
     with mpl.rc_context({"font.size": 11, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from model.network import Architecture
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from training.augment import Augmentation
+from training.augment import UNCHANGED, Augmentation
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Recipe:
     optimiser: `sgd` with Nesterov momentum, or `adam`.
     learning_rate: the peak of a cycle (Smith & Topin 2019, arXiv 1708.07120): up in a straight line
         over `warmup` of it, down in one to `final_rate` times the peak over the rest.
+    peaks: for each cycle, what its peak is multiplied by; the last one stands for all that follow.
     prune: share of the well-answered pictures that an epoch leaves out (see training.pruning). Not in
         the first cycle, where losses say little yet, and not in the last epoch of a cycle.
     balance: weigh pictures so that both classes weigh the same.
@@ -39,6 +40,7 @@ class Recipe:
     batch_size: int = 256
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 0.2
+    peaks: tuple[float, ...] = (1.0,)
     final_rate: float = 0.0
     warmup: float = 0.2
     prune: float = 0.0
@@ -57,6 +59,8 @@ class Recipe:
             raise ValueError("cycles must be one or more, of one epoch or more")
         if not all(0 < side <= self.preprocess.size for side in self.windows):
             raise ValueError(f"windows must be sides from 1 to {self.preprocess.size} pixels")
+        if not self.peaks:
+            raise ValueError("peaks must be one or more")
         if self.batch_size < 2:
             raise ValueError("batch norm needs at least two pictures a batch")
         if not 0 < self.validation < 1:
@@ -86,10 +90,11 @@ class Recipe:
         """The learning rate when `part`, from 0 to 1, of epoch number `epoch` is done."""
         cycle, within = self.place(epoch)
         progress = (within + part) / len(self.cycles[cycle])
+        peak = self.learning_rate * self.peaks[min(cycle, len(self.peaks) - 1)]
         if progress < self.warmup:
-            return self.learning_rate * progress / self.warmup
+            return peak * progress / self.warmup
         left = (1 - progress) / (1 - self.warmup)
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * left)
+        return peak * (self.final_rate + (1 - self.final_rate) * left)
 
 
 # Plain Adam on whole pictures at 224, as both hackathon projects publish it.
@@ -97,7 +102,7 @@ _PUBLISHED = Recipe(
     "published",
     cycles=((224,),),
     preprocess=Preprocess(224),
-    augmentation=Augmentation(flip=True, shift=0, decoder=0, recompress=0, rotate=10),
+    augmentation=replace(UNCHANGED, flip=True, rotate=10),
     optimiser="adam",
     learning_rate=1e-4,
     warmup=0.0,
@@ -111,8 +116,14 @@ RECIPES = {
     for recipe in [
         Recipe(
             "cifake",
-            cycles=((16,) * 2 + (24,) * 3 + (32,) * 4, (24,) * 2 + (32,) * 8),
-            prune=0.5,
+            cycles=(
+                (16,) * 2 + (24,) * 3 + (32,) * 4,
+                (24,) * 2 + (32,) * 8,
+                (24,) * 4 + (32,) * 15,
+            ),
+            peaks=(1.0, 1.0, 0.5),
+            prune=0.65,
+            patience=24,
         ),
         # Synergy'25. The publication says flips and slight rotations; 10 degrees are ours.
         replace(

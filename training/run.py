@@ -15,12 +15,14 @@ from training.audit import Audit, audit, own_error
 from training.calibrate import fit_temperature
 from training.data import Pictures, drop_repeats, folds, hold_out
 from training.initial import initial_weights, turned
+from training.limits import fit_domain
 from training.metrics import score
 from training.recipes import Recipe
 from training.reports import write_csv, write_json
 from training.sources import Source
 
 AUDITED = 2000
+SURVEYED = 10_000  # trained pictures that the domain is fitted to
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,19 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
     print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
     record |= {"training": _record(training), "validation": _record(validation)}
     trained, checkpoint = _trained(recipe, training, validation, out.with_suffix(".resume"), options)
-    predictions = checkpoint.probability(Predictor(checkpoint, options.device).logits(validation.images))
+    predictor = Predictor(checkpoint, options.device)
+    z, means = predictor.look(validation.images)
+    predictions, raw = checkpoint.probability(z), checkpoint.uncalibrated(z)
+    _, means_trained_on = predictor.look(training.sample(SURVEYED).images)
     checkpoint = replace(
         checkpoint,
+        domain=fit_domain(means_trained_on, means),
         positive=positive,
         data={"kind": source.kind, "label_1": positive} | record,
         metrics={"validation": score(predictions, validation.labels, checkpoint.threshold)},
     )
     loop.write_history(trained.history, out.with_name("history.csv"))
-    _write_predictions(out.with_name("validation.csv"), validation, predictions)
+    _write_predictions(out.with_name("validation.csv"), validation, predictions, raw)
     checkpoint.save(out)
     report = {
         "recipe": checkpoint.recipe,
@@ -77,16 +83,16 @@ def cross_validate(
     a validation split of the rest.
     """
     sound, _ = _sound(source)
-    predictions = np.empty(len(sound))
+    predictions, raw = np.empty(len(sound)), np.empty(len(sound))
     for number, (rest, held) in enumerate(folds(sound, count, recipe.seed), 1):
         print(f"fold {number} of {count}", flush=True)
         training, validation = hold_out(rest, recipe.validation, recipe.seed)
         state = out / f"fold-{number}.resume"
         _, checkpoint = _trained(recipe, training, validation, state, options)
         z = Predictor(checkpoint, options.device).logits(sound.images[held])
-        predictions[held] = checkpoint.probability(z)
+        predictions[held], raw[held] = checkpoint.probability(z), checkpoint.uncalibrated(z)
         state.unlink()
-    _write_predictions(out / "validation.csv", sound, predictions)
+    _write_predictions(out / "validation.csv", sound, predictions, raw)
     return sound, predictions
 
 
@@ -146,6 +152,7 @@ def _trained(
     return trained, replace(checkpoint, temperature=fit_temperature(z, validation.labels))
 
 
-def _write_predictions(path: Path, pictures: Pictures, predictions: np.ndarray) -> None:
-    rows = zip(pictures.names, pictures.labels, (f"{p:.6f}" for p in predictions), strict=True)
-    write_csv(path, ["name", "label", "prediction"], rows)
+def _write_predictions(path: Path, pictures: Pictures, predictions: np.ndarray, raw: np.ndarray) -> None:
+    columns = ([f"{p:.6f}" for p in part] for part in (predictions, raw))
+    rows = zip(pictures.names, pictures.labels, *columns, strict=True)
+    write_csv(path, ["name", "label", "prediction", "uncalibrated"], rows)

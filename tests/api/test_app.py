@@ -6,6 +6,7 @@ import pytest
 from api.app import create_app
 from api.settings import SettingsError
 from model.checkpoint import Checkpoint, CheckpointError
+from model.predictor import Reading
 from tests.conftest import MeanPredictor
 
 
@@ -29,9 +30,9 @@ def test_the_model_is_warm_before_the_first_request() -> None:
     class Counting(MeanPredictor):
         calls = 0
 
-        def predict(self, pictures: list[np.ndarray]) -> np.ndarray:
+        def read(self, pictures: list[np.ndarray]) -> Reading:
             self.calls += 1
-            return super().predict(pictures)
+            return super().read(pictures)
 
     predictor = Counting()
     app = create_app({}, predictor)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 from werkzeug.test import TestResponse
 
 from api.app import create_app
-from model.predictor import Predictor
+from model.predictor import Predictor, Reading
+from tests.conftest import MeanPredictor
 from tests.pictures import encode, noise
 
 GREY = np.full((32, 32, 3), 51, np.uint8)  # a fifth of white: the stand-in predictor says 0.2
@@ -39,6 +41,7 @@ def test_each_form_gives_the_same_answer(send: Send, client: FlaskClient) -> Non
         "label": "FAKE",
         "confidence": 0.8,
         "prediction": 0.2,
+        "in_domain": True,
         "width": 32,
         "height": 32,
         "resized": False,
@@ -145,3 +148,48 @@ def test_not_ready(client: FlaskClient) -> None:
 def test_nothing_is_written(client: FlaskClient, outputs: Path) -> None:
     form(client, encode(GREY))
     assert not outputs.exists()
+
+
+def ask(client: FlaskClient, query: str, value: int = 51) -> TestResponse:
+    return client.post(f"/predict{query}", data=encode(np.full((32, 32, 3), value, np.uint8)))
+
+
+def test_an_answer_below_the_asked_confidence_is_uncertain(client: FlaskClient) -> None:
+    answer = ask(client, "?abstain=0.9").json
+    assert (answer["label"], answer["confidence"], answer["prediction"]) == ("UNCERTAIN", 0.8, 0.2)
+    assert ask(client, "?abstain=0.8").json["label"] == "FAKE"
+    assert ask(client, "?abstain=0.9", value=242).json["label"] == "REAL"
+
+
+@pytest.mark.parametrize(
+    "query", ["?abstain=high", "?abstain=1.1", "?abstain=-0.1", "?abstain=nan", "?abstain="]
+)
+def test_abstain_must_be_a_confidence(query: str, client: FlaskClient) -> None:
+    response = ask(client, query)
+    assert response.status_code == 400
+    assert "abstain must be a confidence from 0 to 1" in response.json["detail"]
+
+
+def test_what_is_unlike_the_training_data_is_flagged(client: FlaskClient) -> None:
+    assert ask(client, "", value=20).json["in_domain"] is False
+    unknowing = MeanPredictor()
+    unknowing.read = lambda pictures: Reading(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
+    assert ask(create_app({}, unknowing).test_client(), "").json["in_domain"] is None
+
+
+def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:
+    explanation = ask(client, "?explain=gradcam").json["explanation"]
+    assert explanation["method"] == "gradcam"
+    head, _, data = explanation["heatmap"].partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        heat = np.asarray(image)
+    assert heat.shape == (32, 32)
+    assert (heat[0, 0], heat.sum()) == (255, 255)
+    assert "explanation" not in ask(client, "").json
+
+
+def test_other_explanations_are_refused(client: FlaskClient) -> None:
+    response = ask(client, "?explain=magic")
+    assert response.status_code == 400
+    assert "must be gradcam" in response.json["detail"]

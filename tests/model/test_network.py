@@ -3,14 +3,29 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from model.network import Architecture, Head, Stem, TinyConv2d, build_network, logits
+from model.network import (
+    CHANNEL_MEANS,
+    Architecture,
+    Head,
+    Stem,
+    TinyConv2d,
+    build_network,
+    logits,
+    logits_and_means,
+)
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 64), ("small", 32), ("small-pool", 32)])
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_one_logit_a_picture(stem: Stem, side: int, head: Head) -> None:
     network = build_network(Architecture(stem, head)).eval()
-    assert logits(network, torch.zeros(3, 3, side, side)).shape == (3,)
+    pictures = torch.rand(3, 3, side, side)
+    z = logits(network, pictures)
+    assert z.shape == (3,)
+    again, means = logits_and_means(network, pictures)
+    assert torch.equal(again, z)
+    assert means.shape == (3, CHANNEL_MEANS)
+    assert means.min() >= 0
 
 
 def test_imagenet_stem_is_torchvisions_resnet18() -> None:

@@ -8,7 +8,9 @@ from torch import nn
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint
-from model.predictor import Predictor
+from model.domain import Domain, log_means
+from model.network import CHANNEL_MEANS
+from model.predictor import Predictor, Verdict
 from tests.pictures import noise
 
 
@@ -61,6 +63,28 @@ def test_verdict_follows_the_threshold(random_checkpoint: Checkpoint) -> None:
     assert predictor.verdict(0.7).label == "REAL"
     assert predictor.verdict(0.69).label == "FAKE"
     assert predictor.verdict(0.2).confidence == pytest.approx(0.8)
+
+
+def test_verdict_may_abstain(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor(random_checkpoint, "cpu")
+    assert predictor.verdict(0.85, abstain=0.9) == Verdict("UNCERTAIN", 0.85)
+    assert predictor.verdict(0.125, abstain=0.9) == Verdict("UNCERTAIN", 0.875)
+    assert predictor.verdict(0.9, abstain=0.9).label == "REAL"
+    assert predictor.verdict(0.05, abstain=0.9).label == "FAKE"
+
+
+def test_reading_tells_what_is_out_of_the_domain(random_checkpoint: Checkpoint) -> None:
+    pictures = [noise(seed) for seed in range(4)]
+    assert Predictor(random_checkpoint, "cpu").read(pictures).in_domain is None
+    _, means = Predictor(random_checkpoint, "cpu").look(pictures)
+    distances = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
+    domain = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
+    knowing = Predictor(replace(random_checkpoint, domain=domain), "cpu")
+    in_domain = knowing.read(pictures).in_domain
+    assert in_domain is not None
+    assert in_domain.tolist() == (distances <= domain.threshold).tolist()
+    assert in_domain.sum() == 2
+    assert knowing.read([]).in_domain.shape == (0,)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("linear", [True, False])

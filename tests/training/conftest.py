@@ -13,12 +13,13 @@ def run(tmp_path: Path) -> Path:
     """The folder of a run that nobody made: five epochs, 200 validation pictures, no plots yet."""
     folder = tmp_path / "run"
     folder.mkdir()
-    rows = [Epoch(i, 32, 0.6 / i, 0.6 + i / 20, 0.7 / i, 0.6 + i / 25, 1.0) for i in range(1, 6)]
-    write_history(rows, folder / "history.csv")
+    history = [Epoch(i, 32, 0.6 / i, 0.6 + i / 20, 0.7 / i, 0.6 + i / 25, 1.0) for i in range(1, 6)]
+    write_history(history, folder / "history.csv")
     labels = np.arange(200) % 2
     predictions = np.clip(labels * 0.6 + np.random.default_rng(0).uniform(0, 0.4, 200), 0, 1)
-    lines = [f"{i}.png,{label},{p:.6f}" for i, (label, p) in enumerate(zip(labels, predictions, strict=True))]
-    (folder / "validation.csv").write_text("\n".join(["name,label,prediction", *lines]) + "\n")
+    rows = enumerate(zip(labels, predictions, predictions**0.5, strict=True))
+    lines = [f"{i}.png,{label},{p:.6f},{raw:.6f}" for i, (label, p, raw) in rows]
+    (folder / "validation.csv").write_text("\n".join(["name,label,prediction,uncalibrated", *lines]) + "\n")
     report = {
         "recipe": {
             "name": "hackathon",

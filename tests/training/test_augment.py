@@ -5,11 +5,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from tests.pictures import noise
-from training.augment import Augmentation, crop, jpeg, redraw_chroma, rotate, turn
-
-NOTHING = Augmentation(flip=False, shift=0, decoder=0, recompress=0)
+from training.augment import (
+    UNCHANGED,
+    Augmentation,
+    blur,
+    crop,
+    grey,
+    jpeg,
+    redraw_chroma,
+    rotate,
+    tone,
+    turn,
+    zoom,
+)
 
 
 def batch(count: int = 8) -> torch.Tensor:
@@ -22,7 +33,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def test_nothing_changes_nothing() -> None:
-    assert torch.equal(NOTHING(batch(), 32, seeded()), batch())
+    assert torch.equal(UNCHANGED(batch(), 32, seeded()), batch())
 
 
 def test_the_seed_decides() -> None:
@@ -41,7 +52,7 @@ def test_the_batch_that_goes_in_is_not_changed() -> None:
 
 
 def test_flip_mirrors_about_half() -> None:
-    flipped = Augmentation(flip=True, shift=0, decoder=0, recompress=0)(batch(64), 32, seeded())
+    flipped = replace(UNCHANGED, flip=True)(batch(64), 32, seeded())
     mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(flipped, batch(64), strict=True)]
     kept = [torch.equal(a, b) for a, b in zip(flipped, batch(64), strict=True)]
     assert all(a != b for a, b in zip(mirrored, kept, strict=True))
@@ -71,8 +82,8 @@ def test_jpeg_changes_little_at_high_quality_and_more_at_low() -> None:
 
 
 def test_redrawn_chroma_leaves_grey_and_luma() -> None:
-    grey = batch().float().mean(1, keepdim=True).round().to(torch.uint8).expand(-1, 3, -1, -1)
-    assert (redraw_chroma(grey, seeded()).int() - grey.int()).abs().max() <= 1
+    colourless = batch().float().mean(1, keepdim=True).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    assert (redraw_chroma(colourless, seeded()).int() - colourless.int()).abs().max() <= 1
     luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
     soft = (batch() / 2 + 64).to(torch.uint8)  # away from 0 and 255, where clipping changes luma
     change = ((redraw_chroma(soft, seeded()).float() - soft) * luma).sum(1)
@@ -89,7 +100,7 @@ def test_redrawn_chroma_is_about_what_decoders_differ_by() -> None:
 
 
 def test_shares_are_kept() -> None:
-    changed = Augmentation(flip=False, shift=0, decoder=0, recompress=0.25)(batch(400), 32, seeded())
+    changed = replace(UNCHANGED, recompress=0.25)(batch(400), 32, seeded())
     share = (changed != batch(400)).flatten(1).any(1).float().mean()
     assert 0.18 < share < 0.32
 
@@ -113,8 +124,49 @@ def test_a_quarter_turn_is_exact() -> None:
 
 
 def test_brightness_scales_whole_pictures() -> None:
-    grey = torch.full((200, 3, 8, 8), 100, dtype=torch.uint8)
-    changed = replace(NOTHING, brightness=0.2)(grey, 8, seeded()).float()
+    plain = torch.full((200, 3, 8, 8), 100, dtype=torch.uint8)
+    changed = replace(UNCHANGED, brightness=0.2)(plain, 8, seeded()).float()
     assert (changed.amax((1, 2, 3)) == changed.amin((1, 2, 3))).all()
     assert 80 <= changed.min() < 84
     assert 116 < changed.max() <= 120
+
+
+def test_blur_is_scipys() -> None:
+    sigma = [0.2, 0.5, 1.0]
+    for picture, blurred, width in zip(batch(3), blur(batch(3), torch.tensor(sigma)), sigma, strict=True):
+        expected = gaussian_filter(picture.float().numpy(), (0, width, width), mode="nearest", radius=4)
+        np.testing.assert_allclose(blurred.float().numpy(), expected, atol=0.51)
+
+
+def test_zoom_enlarges_a_window() -> None:
+    ramp = torch.arange(32).repeat(400, 3, 32, 1).to(torch.uint8) * 7  # each pixel's column
+    steps = (zoom(ramp, seeded()).float()[..., 28] - zoom(ramp, seeded()).float()[..., 4])[:, 0, 0] / (24 * 7)
+    assert 0.79 < steps.min() < 0.83
+    assert 0.97 < steps.max() < 1.01
+    lefts = zoom(ramp, seeded())[:, 0, 0, 0].float() / 7
+    assert 0 <= lefts.min() < 0.5
+    assert 5 < lefts.max() <= 6.9
+
+
+def test_noise_is_as_loud_as_asked() -> None:
+    plain = torch.full((200, 3, 32, 32), 128, dtype=torch.uint8)
+    spread = replace(UNCHANGED, noise=1, loudest_noise=8)(plain, 32, seeded()).float().flatten(1).std(1)
+    assert 7 < spread.max() < 8.5
+    assert spread.min() < 0.6
+
+
+def test_tone_is_brightness_and_contrast() -> None:
+    picture = torch.cat([torch.full((500, 3, 4, 4), value, dtype=torch.uint8) for value in (90, 110)], 3)
+    changed = tone(picture, seeded()).float()
+    middle, difference = changed.mean((1, 2, 3)), changed[:, 0, 0, 7] - changed[:, 0, 0, 0]
+    assert 74 < middle.min() < 80
+    assert 120 < middle.max() < 126
+    assert (difference / middle * 100).min() == pytest.approx(15, abs=1.5)
+    assert (difference / middle * 100).max() == pytest.approx(25, abs=1.5)
+
+
+def test_grey_is_pillows() -> None:
+    changed = grey(batch(), seeded()).permute(0, 2, 3, 1).numpy()
+    for picture, found in zip(batch().permute(0, 2, 3, 1).numpy(), changed, strict=True):
+        expected = np.asarray(Image.fromarray(picture).convert("L").convert("RGB")).astype(int)
+        assert np.abs(found - expected).max() <= 1

@@ -10,6 +10,7 @@ from tests.pictures import encode
 from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli
 from training.recipes import RECIPES
+from training.strange import KINDS
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +45,15 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     report = tmp_path / "report" / "figures.json"
     arguments = ["evaluate", "--data", str(tree), "--model", str(out), "--json", str(report)]
     arguments += ["--device", "cpu"]
-    assert cli.main(arguments) == 0
+    diagram = tmp_path / "report" / "reliability.png"
+    assert cli.main([*arguments, "--robustness", "--strange", "--deletion", "--plot", str(diagram)]) == 0
+    assert diagram.is_file()
     figures = json.loads(report.read_text())
     assert figures["pictures"] == 9
     assert figures["model_sha256"] == checkpoint.digest
+    assert figures["robustness"]["as they are"]["accuracy"] == figures["accuracy"]
+    assert figures["strange"].keys() == KINDS.keys()
+    assert figures["deletion"]["pictures"] == 9
     assert f"accuracy   {figures['accuracy']:.2%}" in capsys.readouterr().out
 
     # The folder of a split does as well as the tree it stands in.

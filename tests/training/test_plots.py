@@ -35,7 +35,10 @@ def test_other_folders_are_told(tmp_path: Path) -> None:
 
 def test_reliability_by_hand() -> None:
     axes = Figure().add_subplot()
-    reliability(axes, np.array([0.9, 0.9, 0.9, 0.9, 0.6]), np.array([1, 1, 1, 0, 1]))
-    x, y = axes.lines[1].get_data()
-    assert np.asarray(x).tolist() == pytest.approx([0.6, 0.9])
-    assert np.asarray(y).tolist() == pytest.approx([1.0, 0.75])
+    calibrated = np.array([0.9, 0.9, 0.9, 0.9, 0.6])
+    reliability(axes, calibrated, np.array([0.99, 0.99, 0.99, 0.99, 0.8]), np.array([1, 1, 1, 0, 1]))
+    for line, expected in ((1, [0.8, 0.99]), (2, [0.6, 0.9])):
+        x, y = axes.lines[line].get_data()
+        assert np.asarray(x).tolist() == pytest.approx(expected)
+        assert np.asarray(y).tolist() == pytest.approx([1.0, 0.75])
+    assert axes.lines[2].get_label() == "after, ECE 20.00%"

@@ -26,15 +26,20 @@ def test_recipes_are_frozen() -> None:
         {"batch_size": 1},
         {"validation": 0.0},
         {"prune": 1.0},
+        {"peaks": ()},
     ],
 )
 def test_senseless_choices_are_refused(change: dict) -> None:
-    with pytest.raises(ValueError, match="cycles|windows|batch|validation|prune"):
+    with pytest.raises(ValueError, match="cycles|windows|batch|validation|prune|peaks"):
         replace(RECIPES["cifake"], **change)
 
 
 TWO_CYCLES = replace(
-    RECIPES["cifake"], cycles=((16, 16, 16, 16, 16), (24, 32)), learning_rate=0.2, warmup=0.2
+    RECIPES["cifake"],
+    cycles=((16, 16, 16, 16, 16), (24, 32)),
+    peaks=(1.0,),
+    learning_rate=0.2,
+    warmup=0.2,
 )
 
 
@@ -55,6 +60,11 @@ def test_the_rate_goes_up_and_down_in_lines_in_each_cycle() -> None:
     assert TWO_CYCLES.rate(6, 0) == 0
     assert TWO_CYCLES.rate(6, 0.4) == pytest.approx(0.2)
     assert TWO_CYCLES.rate(7, 0.2) == pytest.approx(0.1)
+
+
+def test_cycles_may_have_peaks_of_their_own() -> None:
+    falling = replace(TWO_CYCLES, cycles=((32,),) * 3, peaks=(1.0, 0.5))
+    assert [falling.rate(epoch, 0.2) for epoch in (1, 2, 3)] == pytest.approx([0.2, 0.1, 0.1])
 
 
 def test_a_rate_can_stay_where_it_is() -> None:

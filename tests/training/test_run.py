@@ -66,6 +66,9 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert saved.data["label_1"] == "FAKE"
     assert saved.data["kind"] == "hackathon tree"
     assert saved.metrics == checkpoint.metrics
+    assert saved.domain is not None
+    # Eight validation pictures are too few to leave one of them out.
+    assert runs.Predictor(saved, "cpu").read([noise()]).in_domain is not None
     report = json.loads((out.parent / "metrics.json").read_text())
     assert report["validation"] == checkpoint.metrics["validation"]
     assert report["recipe"]["name"] == "cifake"
@@ -73,7 +76,7 @@ def test_the_run_folder(tmp_path: Path) -> None:
     # Figures and predictions are of the data's own label 1, whatever that is in truth.
     lines = (out.parent / "validation.csv").read_text().splitlines()
     rows = [line.split(",") for line in lines[1:]]
-    right = [(float(p) >= 0.5) == (label == "1") for _, label, p in rows]
+    right = [(float(p) >= 0.5) == (label == "1") for _, label, p, _ in rows]
     assert sum(right) / len(right) == report["validation"]["accuracy"]
 
 
@@ -112,14 +115,14 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
     judged: list[set[bytes]] = []
 
     class Judge(runs.Predictor):
-        def logits(self, pictures: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        def look(self, pictures: np.ndarray) -> tuple:  # type: ignore[override]
             part = {picture.tobytes() for picture in pictures}
             judged.append(part)
             assert SEEN
             assert not SEEN & part
             if len(judged) % 2 == 0:  # each fold asks for its temperature, then for its figures
                 SEEN.clear()
-            return super().logits(pictures)
+            return super().look(pictures)
 
     monkeypatch.setattr(runs, "Predictor", Judge)
     once = replace(RECIPE, cycles=((32,),))

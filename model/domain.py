@@ -1,0 +1,55 @@
+"""The domain: is a picture like those that the network was trained on?"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+# Added to a mean before its logarithm is taken, so that a silent channel has one.
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A Gaussian over the logarithms of a network's channel means, and how far from its middle is too far.
+
+    Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
+    Adversarial Attacks", arXiv 1807.03888, with one Gaussian for both classes. The logarithm is ours: it
+    makes a channel that falls silent count as much as one that shouts.
+
+    middle: float of shape (D,). whitening: float of shape (D, D); (log means - middle) @ whitening has unit
+    covariance over the training pictures. threshold: the largest `distance` that is in the domain.
+    """
+
+    middle: np.ndarray
+    whitening: np.ndarray
+    threshold: float
+
+    def distance(self, means: np.ndarray) -> np.ndarray:
+        """Root mean square over the whitened axes, float of shape (N,), of channel means (N, D).
+
+        About 1 for pictures like those trained on.
+        """
+        whitened = (log_means(means) - self.middle) @ self.whitening
+        return np.sqrt((whitened**2).mean(1))
+
+    def holds(self, means: np.ndarray) -> np.ndarray:
+        """Whether each picture is in the domain, bool of shape (N,), by its channel means (N, D)."""
+        return self.distance(means) <= self.threshold
+
+    def tensors(self) -> dict[str, Any]:
+        """As it stands in a checkpoint."""
+        values = asdict(self)
+        return values | {name: torch.from_numpy(values[name]).float() for name in ("middle", "whitening")}
+
+    @classmethod
+    def from_tensors(cls, values: dict[str, Any]) -> "Domain":
+        """From what `tensors` gave. Raises KeyError where a part is missing."""
+        middle, whitening = (values[name].double().numpy() for name in ("middle", "whitening"))
+        return cls(middle, whitening, values["threshold"])
+
+
+def log_means(means: np.ndarray) -> np.ndarray:
+    """The logarithms that a domain is made of, float64 of the means' shape."""
+    return np.log(means.astype(np.float64) + FLOOR)

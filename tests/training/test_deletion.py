@@ -1,0 +1,43 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import Checkpoint
+from model.predictor import Predictor
+from tests.pictures import noise
+from training.deletion import deletion, describe
+
+
+class Spotter(Predictor):
+    """Its logit is how bright the brightest spot is, and its heat map says so."""
+
+    def logits(self, pictures: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return pictures.max((1, 2, 3)) / 10
+
+    def explain(self, pictures: np.ndarray, layer: str = "layer2") -> np.ndarray:  # type: ignore[override]
+        return pictures.mean(3).astype(np.float32) / 255
+
+
+def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 60, (40, 32, 32, 3), dtype=np.uint8)
+    for image in images:
+        top, left = random.integers(0, 28, 2)
+        image[top : top + 4, left : left + 4] = 250
+    found = deletion(Spotter(replace(random_checkpoint, temperature=2.0), "cpu"), images)
+    assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
+    assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
+    assert found["patches"]["fall"] < found["hottest"]["fall"] / 2
+    assert found["coldest"]["fall"] == pytest.approx(0)
+    assert found["pictures"] == 40
+    assert f"{found['hottest']['fall']:6.2f}" in describe(found)
+
+
+def test_on_a_real_network(random_checkpoint: Checkpoint) -> None:
+    torch.manual_seed(0)
+    found = deletion(Predictor(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)]))
+    for name in ("hottest", "elsewhere", "patches", "coldest"):
+        low, high = found[name]["interval"]
+        assert low <= found[name]["fall"] <= high

@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.checkpoint import Checkpoint
+from model.predictor import Predictor
+from tests.pictures import noise
+from training.data import Pictures
+from training.evaluation import describe_more, evaluate
+from training.limits import fit_domain
+from training.metrics import expected_calibration_error
+
+
+def test_before_and_after_temperature_and_in_domain(random_checkpoint: Checkpoint) -> None:
+    images = np.stack([noise(seed) for seed in range(20)])
+    plain = Predictor(random_checkpoint, "cpu")
+    z, means = plain.look(images)
+    labels = (z > np.median(z)).astype(np.uint8)
+    pictures = Pictures(images, labels, [str(i) for i in range(20)], [])
+    found = evaluate(plain, pictures)
+    assert "in_domain" not in found.figures
+    assert "unknown" in describe_more(found.figures)
+    assert found.figures["ece_uncalibrated"] == found.figures["ece"]
+
+    knowing = replace(random_checkpoint, temperature=0.1, domain=fit_domain(means[:10], means[:10]))
+    found = evaluate(Predictor(knowing, "cpu"), pictures)
+    np.testing.assert_allclose(found.uncalibrated, 1 / (1 + np.exp(-z)))
+    np.testing.assert_allclose(found.predictions, 1 / (1 + np.exp(-z / 0.1)))
+    assert found.figures["ece_uncalibrated"] == pytest.approx(
+        expected_calibration_error(found.uncalibrated, labels)
+    )
+    assert found.figures["ece_uncalibrated"] != found.figures["ece"]
+    assert 0.5 <= found.figures["in_domain"] <= 1
+    assert f"{found.figures['in_domain']:.2%}" in describe_more(found.figures)
+
+    turned = evaluate(Predictor(knowing, "cpu"), pictures, "FAKE")
+    assert turned.figures["accuracy"] == pytest.approx(1 - found.figures["accuracy"])

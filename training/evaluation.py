@@ -1,0 +1,42 @@
+"""What is known of a checkpoint on labelled pictures."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model.checkpoint import Label
+from model.predictor import Predictor
+from training.data import Pictures
+from training.metrics import expected_calibration_error, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """predictions, uncalibrated: P(positive) with and without temperature, of shape (N,); figures: of
+    `training.metrics.score`, and beside them the ECE before temperature and the share in the domain."""
+
+    predictions: np.ndarray
+    uncalibrated: np.ndarray
+    figures: dict[str, Any]
+
+
+def evaluate(predictor: Predictor, pictures: Pictures, positive: Label = "REAL") -> Evaluation:
+    """Judge the probability of `positive` against label 1 of the pictures."""
+    checkpoint = predictor.checkpoint
+    z, means = predictor.look(pictures.images)
+    predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
+    threshold = checkpoint.threshold
+    if positive == "FAKE":
+        predictions, uncalibrated, threshold = 1 - predictions, 1 - uncalibrated, 1 - threshold
+    figures = score(predictions, pictures.labels, threshold)
+    figures["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels, threshold)
+    if checkpoint.domain:
+        figures["in_domain"] = float(checkpoint.domain.holds(means).mean())
+    return Evaluation(predictions, uncalibrated, figures)
+
+
+def describe_more(figures: dict[str, Any]) -> str:
+    """What `evaluate` adds to the figures of `score`, for people."""
+    domain = f"{figures['in_domain']:.2%}" if "in_domain" in figures else "unknown to this checkpoint"
+    return f"ECE before temperature {figures['ece_uncalibrated']:.2%}; in domain: {domain}"

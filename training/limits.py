@@ -1,0 +1,48 @@
+"""Fitting a model's domain, and trying it on pictures that are not in it."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import binom
+from sklearn.covariance import ledoit_wolf
+
+from model.domain import Domain, log_means
+from model.predictor import Predictor
+from training.strange import strange
+
+FALSE_ALARMS = 0.01
+SURE = 0.95
+
+
+def fit_domain(trained_on: np.ndarray, unseen: np.ndarray) -> Domain:
+    """The domain of channel means, float of shape (N, D), of pictures trained on.
+
+    The threshold comes from `unseen`, the means of pictures like them, shape (M, D): with 95 %
+    confidence no more than 1 % of all such pictures lie beyond it (Wilks 1941, "Determination of Sample
+    Sizes for Setting Tolerance Limits"). That takes 299 of them; fewer all stay within it. The covariance
+    is shrunk towards a sphere (Ledoit & Wolf 2004).
+    """
+    logs = log_means(trained_on)
+    middle = logs.mean(0)
+    covariance, _ = ledoit_wolf(logs - middle, assume_centered=True)
+    variances, axes = np.linalg.eigh(covariance)
+    domain = Domain(middle, axes / np.sqrt(variances), threshold=np.inf)
+    beyond = max(0, int(binom.ppf(1 - SURE, len(unseen), FALSE_ALARMS)) - 1)
+    return replace(domain, threshold=float(np.sort(domain.distance(unseen))[-1 - beyond]))
+
+
+def found_strange(predictor: Predictor, count: int = 200) -> dict[str, float]:
+    """By kind of strange picture, the share of `count` that is found out of the domain."""
+    found = {}
+    for kind, pictures in strange(count).items():
+        in_domain = predictor.read(pictures).in_domain
+        if in_domain is None:
+            raise ValueError("this checkpoint does not know its domain: train it again")
+        found[kind] = float(1 - in_domain.mean())
+    return found
+
+
+def describe(found: dict[str, float]) -> str:
+    """The figures of `found_strange` for people."""
+    rows = [f"  {kind:14} {share:7.1%}" for kind, share in found.items()]
+    return "\n".join(["strange pictures found out of the domain:", *rows])

@@ -99,8 +99,8 @@ def evaluate(options: Namespace) -> None:
         **found.figures,
     }
     if options.plot:
-        calibrated, raw = found.predictions, found.uncalibrated
-        plots.save(options.plot, lambda axes: plots.reliability(axes, calibrated, raw, pictures.labels))
+        curves = {"before temperature": found.uncalibrated, "after": found.predictions}
+        plots.save(options.plot, lambda axes: plots.reliability(axes, curves, pictures.labels))
     if options.robustness:
         real = pictures.labels if options.positive == "REAL" else 1 - pictures.labels
         report["robustness"] = robustness.robustness(predictor, pictures.images, real)

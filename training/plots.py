@@ -36,25 +36,24 @@ def plot_run(folder: Path) -> list[Path]:
         scores = score(predictions, labels)
         drawn.append(save(folder / "confusion.png", lambda axes: _confusion(axes, scores)))
         drawn.append(save(folder / "roc.png", lambda axes: _roc(axes, predictions, labels, scores)))
-        raw = rows["uncalibrated"].astype(float)
-        drawn.append(
-            save(folder / "reliability.png", lambda axes: reliability(axes, predictions, raw, labels))
-        )
+        curves = {
+            name: rows[column].astype(float)
+            for name, column in (("before temperature", "uncalibrated"), ("after", "prediction"))
+            if column in rows  # runs of older versions have only the latter
+        }
+        drawn.append(save(folder / "reliability.png", lambda axes: reliability(axes, curves, labels)))
     if not drawn:
         raise DataError(f"{folder} holds neither history.csv nor validation.csv: not a run folder")
     return drawn
 
 
-def reliability(axes: Axes, calibrated: np.ndarray, uncalibrated: np.ndarray, labels: np.ndarray) -> None:
+def reliability(axes: Axes, curves: dict[str, np.ndarray], labels: np.ndarray) -> None:
     """Accuracy against confidence in bins of equal width (Guo et al. 2017, figure 1).
 
-    calibrated, uncalibrated: P(REAL) with and without temperature, in [0, 1], of shape (N,).
+    curves: P(REAL) in [0, 1], of shape (N,), by its name in the legend; the last one's pictures are counted.
     """
     axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="as sure as right")
-    for name, predictions, colour in (
-        ("before temperature", uncalibrated, TRAINED),
-        ("after", calibrated, VALIDATED),
-    ):
+    for (name, predictions), colour in zip(curves.items(), (TRAINED, VALIDATED)[-len(curves) :], strict=True):
         bins = np.stack(confidence_bins(predictions, labels))
         counts, said, right = bins[:, bins[0] > 0]
         ece = expected_calibration_error(predictions, labels)

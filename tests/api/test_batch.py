@@ -89,6 +89,7 @@ def test_unreadable_pictures_are_left_out_and_listed(client: FlaskClient, output
     response = send_archive(client, zipped(bad))
     assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
     assert response.headers["X-Unreadable-Count"] == "2"
+    assert response.headers["X-Out-Of-Domain-Count"] == "3"  # too dark for the stand-in predictor
     listed = json.loads((outputs / "x_unreadable.json").read_bytes())
     assert [row["image_id"] for row in listed] == ["3.png", "notes.txt"]
     assert "cut short" in listed[0]["error"]

@@ -25,6 +25,13 @@ def test_what_is_there_is_drawn(run: Path) -> None:
     assert len(plot_run(run)) == 3
 
 
+def test_runs_of_older_versions_are_drawn_too(run: Path) -> None:
+    lines = (run / "validation.csv").read_text().splitlines()
+    (run / "validation.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    (run / "history.csv").unlink()
+    assert (run / "reliability.png") in plot_run(run)
+
+
 def test_other_folders_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a run folder"):
         plot_run(tmp_path)
@@ -36,7 +43,8 @@ def test_other_folders_are_told(tmp_path: Path) -> None:
 def test_reliability_by_hand() -> None:
     axes = Figure().add_subplot()
     calibrated = np.array([0.9, 0.9, 0.9, 0.9, 0.6])
-    reliability(axes, calibrated, np.array([0.99, 0.99, 0.99, 0.99, 0.8]), np.array([1, 1, 1, 0, 1]))
+    curves = {"before": np.array([0.99, 0.99, 0.99, 0.99, 0.8]), "after": calibrated}
+    reliability(axes, curves, np.array([1, 1, 1, 0, 1]))
     for line, expected in ((1, [0.8, 0.99]), (2, [0.6, 0.9])):
         x, y = axes.lines[line].get_data()
         assert np.asarray(x).tolist() == pytest.approx(expected)

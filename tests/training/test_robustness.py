@@ -68,7 +68,9 @@ def test_changes_do_what_their_names_say() -> None:
 
 
 def test_the_other_decoder_changes_chroma_by_about_a_grey_level() -> None:
-    decoded = np.asarray(Image.open(io.BytesIO(encode(noise(2) // 2 + 64, "JPEG", quality=75))).convert("RGB"))
+    decoded = np.asarray(
+        Image.open(io.BytesIO(encode(noise(2) // 2 + 64, "JPEG", quality=75))).convert("RGB")
+    )
     again = np.asarray(other_decoder(Image.fromarray(decoded), np.random.default_rng(0)))
     difference = again.astype(float) - decoded
     assert 0.3 < np.sqrt((difference**2).mean()) < 4

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from model.enlarged import original
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
@@ -27,9 +29,10 @@ class Preprocess:
     def resize(self, picture: np.ndarray) -> np.ndarray:
         """One RGB picture, uint8 of shape (H, W, 3), brought to (size, size, 3).
 
-        A picture of that size is returned as it is. Any other is resampled with a bilinear
-        filter whose support grows with the reduction, so that fine texture is averaged and
-        not aliased. The aspect ratio is not kept: the whole picture is looked at.
+        A picture of that size is returned as it is, and the enlargement of one as that one (see
+        `model.enlarged`). Any other is resampled with a bilinear filter whose support grows with the
+        reduction, so that fine texture is averaged and not aliased. The aspect ratio is not kept: the
+        whole picture is looked at.
         Raises ValueError for another type or shape.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -38,6 +41,9 @@ class Preprocess:
             )
         if picture.shape[:2] == (self.size, self.size):
             return picture
+        small = original(picture, self.size)
+        if small is not None:
+            return small
         resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)
         return np.asarray(resized)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from tests.pictures import noise
@@ -43,3 +44,9 @@ def test_normalise_is_the_textbook_formula() -> None:
 def test_other_arrays_are_refused(picture: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8 of shape"):
         Preprocess().resize(picture)
+
+
+def test_an_enlargement_is_taken_back() -> None:
+    picture = np.random.default_rng(0).integers(40, 216, (32, 32, 3), dtype=np.uint8)
+    enlarged = np.asarray(Image.fromarray(picture).resize((128, 128), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(Preprocess(32).resize(enlarged), picture)

@@ -42,7 +42,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """weights: the averaged weights of the epoch with the lowest validation loss."""
+    """weights: the averaged weights of the last cycle's epoch with the lowest validation loss.
+
+    Earlier cycles are on the way: they may have ended better on pictures as they are, before the network
+    knew those that are blurred or compressed.
+    """
 
     weights: dict[str, Tensor]
     best: Epoch
@@ -94,7 +98,7 @@ def train(
             seconds=time.monotonic() - start,
         )
         history.append(row)
-        if row is _best(history):
+        if row is _best(_last_cycle(history, recipe)):
             best = run.averaged()
         parts = {name: part.state_dict() for name, part in run.parts().items()}
         rows = [asdict(row) for row in history]
@@ -102,7 +106,7 @@ def train(
             torch.save({**identity, **parts, "history": rows, "best": best}, file)
         left = sum((side / row.window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
-    return Trained(best, _best(history), history)
+    return Trained(best, _best(_last_cycle(history, recipe)), history)
 
 
 class _Run:
@@ -222,6 +226,12 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 
 def _best(history: list[Epoch]) -> Epoch:
     return min(history, key=lambda row: row.validation_loss)
+
+
+def _last_cycle(history: list[Epoch], recipe: Recipe) -> list[Epoch]:
+    """The epochs of the cycle that was come to."""
+    _, within = recipe.place(len(history))
+    return history[len(history) - 1 - within :]
 
 
 def _stalled(history: list[Epoch], recipe: Recipe) -> bool:

@@ -44,7 +44,15 @@ def test_it_learns(unbroken: loop.Trained) -> None:
     assert [row.window for row in unbroken.history] == [8, 16, 16, 16, 16]
     assert unbroken.history[-1].train_accuracy > unbroken.history[0].train_accuracy
     assert unbroken.best.validation_accuracy > 0.9
-    assert unbroken.best.validation_loss == min(row.validation_loss for row in unbroken.history)
+    assert unbroken.best.validation_loss == min(row.validation_loss for row in unbroken.history[2:])
+
+
+def test_the_last_cycle_counts(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    """Even where it makes the network worse."""
+    worse = replace(RECIPE, cycles=((16, 16), (8,)), peaks=(1.0, 100.0), average=0.0)
+    trained = train(worse, *pictures, tmp_path / "state", device="cpu")
+    assert trained.best == trained.history[-1]
+    assert trained.best.validation_loss > min(row.validation_loss for row in trained.history)
 
 
 def test_a_broken_run_ends_like_an_unbroken_one(

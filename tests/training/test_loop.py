@@ -102,18 +102,18 @@ def test_first_weights_are_where_it_starts(pictures: tuple[Pictures, Pictures], 
 
 
 def test_it_stops_early_when_validation_stalls(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
-    stalled = replace(RECIPE, cycles=((8,) * 6,), learning_rate=0.0, patience=1, average=0.0)
+    stalled = replace(RECIPE, cycles=((8,) * 4,), learning_rate=0.0, patience=1, average=0.0)
     training, validation = pictures
     trained = train(stalled, training, validation, tmp_path / "state", device="cpu")
-    assert len(trained.history) < 6
+    assert len(trained.history) < 4
 
 
 def test_a_new_cycle_is_not_stalled_by_the_one_before(
     pictures: tuple[Pictures, Pictures], tmp_path: Path
 ) -> None:
     # With these epochs in one cycle it stops early (above); no cycle of one is long enough to stall in.
-    endless = replace(RECIPE, learning_rate=0.0, patience=1, average=0.0, cycles=((8,),) * 6)
-    assert len(train(endless, *pictures, tmp_path / "state", device="cpu").history) == 6
+    endless = replace(RECIPE, learning_rate=0.0, patience=1, average=0.0, cycles=((8,),) * 4)
+    assert len(train(endless, *pictures, tmp_path / "state", device="cpu").history) == 4
 
 
 def test_history_is_written_as_csv(unbroken: loop.Trained, tmp_path: Path) -> None:

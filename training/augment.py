@@ -113,9 +113,14 @@ def _some(batch: Tensor, share: float, random: torch.Generator, change: Change) 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """An RGB picture, uint8 of shape (H, W, 3), saved as JPEG at `quality` 1 to 95 and read again."""
+    return np.asarray(saved(Image.fromarray(picture), "JPEG", quality))
+
+
+def saved(picture: Image.Image, kind: str, quality: int) -> Image.Image:
+    """The picture saved in a format with losses and read again, as RGB."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file).convert("RGB"))
+    picture.save(file, kind, quality=quality)
+    return Image.open(file).convert("RGB")
 
 
 def blur(batch: Tensor, sigma: Tensor) -> Tensor:
@@ -142,8 +147,7 @@ def zoom(batch: Tensor, random: torch.Generator) -> Tensor:
     matrix = torch.zeros(len(batch), 2, 3)
     matrix[:, 0, 0] = matrix[:, 1, 1] = side
     matrix[:, :, 2] = (1 - side)[:, None] * (2 * torch.rand((len(batch), 2), generator=random) - 1)
-    grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
-    return _rounded(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
+    return _resampled(batch, matrix)
 
 
 def tone(batch: Tensor, random: torch.Generator) -> Tensor:
@@ -203,9 +207,13 @@ def turn(batch: Tensor, degrees: Tensor) -> Tensor:
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
     matrix[:, 1, 0] = angle.sin()
     matrix[:, 0, 1] = -matrix[:, 1, 0]
+    return _resampled(batch, matrix)
+
+
+def _resampled(batch: Tensor, matrix: Tensor) -> Tensor:
+    """Each picture seen through its own affine map, (N, 2, 3): bilinear, what lies outside mirrored in."""
     grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
-    turned = F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False)
-    return _rounded(turned)
+    return _rounded(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
 
 
 def crop(batch: Tensor, size: int, beyond: int, random: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from model.explain import LAYER
 from model.predictor import Predictor
+from training.metrics import mean_interval
 
 SHARE = 0.2
 PATCH = 4
@@ -29,7 +30,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     blurred = np.stack([_blurred(image) for image in images])
     parts: dict[str, np.ndarray] = {
         "hottest": heat,
-        "elsewhere": heat[(np.arange(len(heat)) + len(heat) // 2) % len(heat)],
+        "elsewhere": np.roll(heat, -(len(heat) // 2), axis=0),
         "patches": _patches(random, heat.shape),
         "coldest": -heat,
     }
@@ -37,8 +38,8 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     for name, order in parts.items():
         without = np.where(_top(order)[..., None], blurred, images)
         fall = np.sign(z) * (z - predictor.logits(without)) / predictor.checkpoint.temperature
-        mean, margin = float(fall.mean()), 1.96 * float(fall.std()) / len(fall) ** 0.5
-        found[name] = {"fall": mean, "interval": [mean - margin, mean + margin]}
+        mean, interval = mean_interval(fall)
+        found[name] = {"fall": mean, "interval": interval}
     return found
 
 

@@ -93,6 +93,12 @@ def bootstrap(
     return {name: [float(low), float(high)] for name, (low, high) in intervals.items()}
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, list[float]]:
+    """The mean of values of shape (N,), and its 95 % interval by the normal distribution."""
+    mean, margin = float(values.mean()), 1.96 * float(values.std()) / len(values) ** 0.5
+    return mean, [mean - margin, mean + margin]
+
+
 def _auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """The share of pairs in which the positive one stands higher, ties by half (Mann & Whitney 1947)."""
     ordered = np.sort(negative)

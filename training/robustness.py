@@ -1,6 +1,5 @@
 """How much is left of accuracy and calibration when pictures have been through other programs."""
 
-import io
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +10,8 @@ from PIL.Image import Resampling
 from scipy.fft import dct, idct
 
 from model.predictor import Predictor
-from training.augment import TO_RGB, TO_YCC
-from training.metrics import expected_calibration_error
+from training.augment import TO_RGB, TO_YCC, saved
+from training.metrics import expected_calibration_error, mean_interval
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -38,12 +37,11 @@ def robustness(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> 
         predictions = np.concatenate([reading.predictions for reading in readings])
         right = ((predictions >= threshold) == (labels == 1)).astype(float)
         first = first if table else right
-        lost = first - right
-        margin = 1.96 * lost.std() / np.sqrt(len(lost))
+        drop, interval = mean_interval(first - right)
         table[name] = {
             "accuracy": float(right.mean()),
-            "drop": float(lost.mean()),
-            "drop_interval": [float(lost.mean() - margin), float(lost.mean() + margin)],
+            "drop": drop,
+            "drop_interval": interval,
             "ece": expected_calibration_error(predictions, labels, threshold),
         }
         if readings[0].in_domain is not None:
@@ -71,9 +69,7 @@ def _changed(picture: np.ndarray, change: Change, number: int) -> np.ndarray:
 
 
 def _saved(picture: Image.Image, _: np.random.Generator, kind: str, quality: int) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
-    return Image.open(file).convert("RGB")
+    return saved(picture, kind, quality)
 
 
 def _blurred(picture: Image.Image, _: np.random.Generator, sigma: float) -> Image.Image:
@@ -82,7 +78,7 @@ def _blurred(picture: Image.Image, _: np.random.Generator, sigma: float) -> Imag
 
 def _noisy(picture: Image.Image, random: np.random.Generator, sigma: float) -> Image.Image:
     pixels = np.asarray(picture) + random.normal(0, sigma, (picture.height, picture.width, 3))
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return _image(pixels)
 
 
 def _toned(
@@ -120,8 +116,11 @@ def other_decoder(picture: Image.Image, _: np.random.Generator) -> Image.Image:
     rows, columns = _redecode(picture.height), _redecode(picture.width)
     for channel in (1, 2):
         ycc[..., channel] = rows @ ycc[..., channel] @ columns.T
-    rgb = ycc @ TO_RGB.numpy().astype(float).T
-    return Image.fromarray(np.clip(np.rint(rgb), 0, 255).astype(np.uint8))
+    return _image(ycc @ TO_RGB.numpy().astype(float).T)
+
+
+def _image(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
 def _redecode(side: int) -> np.ndarray:

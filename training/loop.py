@@ -18,6 +18,7 @@ from model.hardware import fast_bf16, pick_device
 from model.network import build_network, logits
 from model.predictor import PASS_PIXELS
 from training.data import Pictures
+from training.distillation import Distillation
 from training.pruning import Pruning
 from training.recipes import Recipe
 from training.reports import write_csv
@@ -126,6 +127,7 @@ class _Run:
             self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True
         )
         self.pruning = Pruning(len(training), recipe.prune)
+        self.distillation = Distillation(len(training))
         self.images = torch.from_numpy(training.images).permute(0, 3, 1, 2)
         self.labels = torch.from_numpy(training.labels).float()
         self.targets = torch.from_numpy(training.targets)
@@ -140,6 +142,7 @@ class _Run:
             "average": self.average,
             "optimiser": self.optimiser,
             "pruning": self.pruning,
+            "distillation": self.distillation,
         }
 
     def averaged(self) -> dict[str, Tensor]:
@@ -154,9 +157,11 @@ class _Run:
         random = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
         torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout
         cycle, within = recipe.place(epoch)
-        order, weights = self.pruning.choose(
-            random, everything=cycle == 0 or within == len(recipe.cycles[cycle]) - 1
-        )
+        last = within == len(recipe.cycles[cycle]) - 1
+        learn_from_earlier = recipe.distil[min(cycle, len(recipe.distil) - 1)]
+        if within == 0 and learn_from_earlier:
+            self.distillation.ask(self._said_by)
+        order, weights = self.pruning.choose(random, everything=cycle == 0 or last)
         steps = len(order) // recipe.batch_size or 1
         sums = torch.zeros(3, device=on)  # of weights, of losses, of right answers
         self.network.train()
@@ -165,12 +170,13 @@ class _Run:
             part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             chosen = order[part]
             batch = recipe.augmentation(self.images[chosen], recipe.windows[epoch - 1], random).to(on)
-            target, label = self.targets[chosen].to(on), self.labels[chosen].to(on)
+            label = self.labels[chosen].to(on)
+            smooth = self.targets[chosen] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
+            target = self.distillation.towards(chosen, smooth, learn_from_earlier).to(on)
             weight = (weights[part] * self.class_weights[chosen]).to(on)
             with torch.autocast(on.type, torch.bfloat16, enabled=fast_bf16(on)):
                 z = logits(self.network, recipe.preprocess.normalise(batch)).float()
-            smooth = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
-            losses = F.binary_cross_entropy_with_logits(z, smooth, reduction="none")
+            losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
             self.optimiser.zero_grad()
@@ -182,20 +188,32 @@ class _Run:
             sums += torch.stack([weight.sum(), (weight * losses.detach()).sum(), (weight * right).sum()])
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{float(sums[1] / sums[0]):.4f}")
+        if last:
+            self.distillation.remember(self.averaged())
         return float(sums[1] / sums[0]), float(sums[2] / sums[0])
 
     @torch.inference_mode()
     def validate(self, pictures: Pictures) -> tuple[float, float]:
         """Mean loss and accuracy of the averaged weights on whole pictures."""
-        network = self.average.module.eval()
         images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
-        # No more at once than training takes, or some 0.5 GB.
-        batches = images.split(max(self.recipe.batch_size, PASS_PIXELS // self.recipe.preprocess.size**2))
-        normalise = self.recipe.preprocess.normalise
-        z = torch.cat([logits(network, normalise(batch.to(self.on))) for batch in batches]).cpu()
+        z = self._logits(self.average.module, images)
         labels = torch.from_numpy(pictures.labels).float()
         loss = F.binary_cross_entropy_with_logits(z, labels)
         return float(loss), float(((z > 0) == (labels > 0.5)).float().mean())
+
+    def _said_by(self, weights: dict[str, Tensor]) -> Tensor:
+        """The logits of all training pictures by other weights."""
+        network = build_network(self.recipe.architecture)
+        network.load_state_dict(weights)
+        return self._logits(network.to(self.on), self.images)
+
+    @torch.inference_mode()
+    def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        network.eval()
+        # No more at once than training takes, or some 0.5 GB.
+        batches = images.split(max(self.recipe.batch_size, PASS_PIXELS // self.recipe.preprocess.size**2))
+        normalise = self.recipe.preprocess.normalise
+        return torch.cat([logits(network, normalise(batch.to(self.on))) for batch in batches]).cpu()
 
 
 def describe(row: Epoch) -> str:

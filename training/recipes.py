@@ -22,6 +22,9 @@ class Recipe:
     peaks: for each cycle, what its peak is multiplied by; the last one stands for all that follow.
     prune: share of the well-answered pictures that an epoch leaves out (see training.pruning). Not in
         the first cycle, where losses say little yet, and not in the last epoch of a cycle.
+    distil: for each cycle, the share of a picture's target that what earlier cycles' networks say of it
+        takes (see training.distillation), the label keeping the rest; the last one stands for all that
+        follow.
     balance: weigh pictures so that both classes weigh the same.
     label_smoothing: targets are pulled from 0 and 1 towards 1/2 by half of this.
     average: decay per step of the exponential moving average of weights that is evaluated and saved;
@@ -44,6 +47,7 @@ class Recipe:
     final_rate: float = 0.0
     warmup: float = 0.2
     prune: float = 0.0
+    distil: tuple[float, ...] = (0.0,)
     momentum: float = 0.9
     weight_decay: float = 5e-4
     balance: bool = False
@@ -61,6 +65,8 @@ class Recipe:
             raise ValueError(f"windows must be sides from 1 to {self.preprocess.size} pixels")
         if not self.peaks:
             raise ValueError("peaks must be one or more")
+        if not self.distil or self.distil[0] or not all(0 <= share <= 1 for share in self.distil):
+            raise ValueError("distil must be shares from 0 to 1, the first one 0: nothing is before it")
         if self.batch_size < 2:
             raise ValueError("batch norm needs at least two pictures a batch")
         if not 0 < self.validation < 1:
@@ -120,9 +126,11 @@ RECIPES = {
                 (16,) * 2 + (24,) * 3 + (32,) * 4,
                 (24,) * 2 + (32,) * 8,
                 (24,) * 4 + (32,) * 15,
+                (32,) * 14,
             ),
-            peaks=(1.0, 1.0, 0.5),
+            peaks=(1.0, 1.0, 0.5, 0.35),
             prune=0.65,
+            distil=(0.0, 0.0, 0.0, 0.7),
             patience=24,
         ),
         # Synergy'25. The publication says flips and slight rotations; 10 degrees are ours.

@@ -17,6 +17,7 @@ RECIPE = replace(
     preprocess=Preprocess(16),
     cycles=((8, 16), (16, 16, 16)),
     prune=0.5,
+    distil=(0.0, 0.2),
     batch_size=8,
     learning_rate=0.02,
     average=0.5,

@@ -37,7 +37,7 @@ def model() -> dict[str, Any]:
         "labels": {"1": "REAL", "0": "FAKE"},
         "prediction": "P(REAL)",
         "label_1_in_training_data": checkpoint.positive,
-        "temperature": checkpoint.temperature,
+        "calibration": asdict(checkpoint.calibration),
         "threshold": checkpoint.threshold,
         "domain": f"{size}x{size} RGB pictures like those it was trained on; others are resized",
         "recipe": checkpoint.recipe,

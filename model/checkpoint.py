@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.calibration import Calibration
 from model.domain import Domain
 from model.files import atomically
 from model.network import Architecture, build_network
@@ -29,7 +30,7 @@ class Checkpoint:
 
     positive: what label 1 meant in the training data, by the words of this project:
         REAL is a photograph.
-    temperature: the logit is divided by it before the sigmoid (Guo et al. 2017, arXiv 1706.04599).
+    calibration: what the logit goes through before the sigmoid.
     threshold: a picture is called REAL where P(REAL) is at least this.
     domain: what tells pictures like the training data from others; None where nothing does.
     recipe, metrics, data: plain values, for people and for `/model`.
@@ -40,7 +41,7 @@ class Checkpoint:
     preprocess: Preprocess
     weights: dict[str, Tensor]
     positive: Label = "REAL"
-    temperature: float = 1.0
+    calibration: Calibration = Calibration()
     threshold: float = 0.5
     domain: Domain | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -51,8 +52,8 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if self.positive not in get_args(Label):
             raise ValueError(f"positive must be REAL or FAKE, not {self.positive!r}")
-        if not (self.temperature > 0 and 0 <= self.threshold <= 1):
-            raise ValueError("temperature must be above 0 and threshold in [0, 1]")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], not {self.threshold}")
 
     def network(self) -> nn.Module:
         """The network with these weights, in float32 and evaluation mode."""
@@ -65,10 +66,10 @@ class Checkpoint:
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
-        return self.uncalibrated(logits / self.temperature)
+        return self.uncalibrated(self.calibration(logits))
 
     def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
-        """P(REAL) as the network itself says it, without temperature. Shapes as for `probability`."""
+        """P(REAL) as the network itself says it, without calibration. Shapes as for `probability`."""
         positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
         return positive if self.positive == "REAL" else 1 - positive
 
@@ -80,7 +81,7 @@ class Checkpoint:
             "preprocess": asdict(self.preprocess),
             "weights": {name: _halve(tensor) for name, tensor in self.weights.items()},
             "positive": self.positive,
-            "temperature": self.temperature,
+            "calibration": asdict(self.calibration),
             "threshold": self.threshold,
             "domain": self.domain and self.domain.tensors(),
             "recipe": self.recipe,
@@ -107,7 +108,7 @@ class Checkpoint:
                     preprocess=_preprocess(content["preprocess"]),
                     weights=content["weights"],
                     positive=content["positive"],
-                    temperature=content["temperature"],
+                    calibration=Calibration(**content["calibration"]),
                     threshold=content["threshold"],
                     domain=domain and Domain.from_tensors(domain),
                     recipe=content["recipe"],

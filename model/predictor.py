@@ -79,7 +79,7 @@ class Predictor:
         return self.read(pictures).predictions
 
     def logits(self, pictures: Pictures) -> np.ndarray:
-        """What the network says of label 1 before temperature, float64 of shape (N,)."""
+        """What the network says of label 1 before calibration, float64 of shape (N,)."""
         return self.look(pictures)[0]
 
     def look(self, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:

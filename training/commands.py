@@ -51,7 +51,7 @@ def train(options: Namespace) -> None:
     checkpoint = runs.run(recipe, source, options.out, how, positive)
     drawn = plots.plot_run(options.out.parent)
     print("\n" + (options.out.with_name("history.csv")).read_text())
-    print(f"on validation, temperature {checkpoint.temperature:.3f}:")
+    print(f"on validation, {checkpoint.calibration}:")
     print(describe(checkpoint.metrics["validation"]))
     _tell_positive(checkpoint)
     print(f"\n{options.out} and {len(drawn)} plots written after {(time.monotonic() - start) / 60:.0f} min")
@@ -99,7 +99,7 @@ def evaluate(options: Namespace) -> None:
         **found.figures,
     }
     if options.plot:
-        curves = {"before temperature": found.uncalibrated, "after": found.predictions}
+        curves = {"before calibration": found.uncalibrated, "after": found.predictions}
         plots.save(options.plot, lambda axes: plots.reliability(axes, curves, pictures.labels))
     if options.robustness:
         real = pictures.labels if options.positive == "REAL" else 1 - pictures.labels

@@ -22,11 +22,12 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     images: uint8 of shape (N, size, size, 3), at the network's size, a multiple of 4. `hottest`: the fifth
     that the picture's own heat map (see model.explain) points at. `elsewhere`: as large a part of the same
     shapes, by the heat map of another picture. `patches`: random patches of 4x4 pixels. `coldest`: where
-    the map is lowest. Each with the mean fall and its 95 % interval, in logits after temperature.
+    the map is lowest. Each with the mean fall and its 95 % interval, in calibrated logits.
     """
     random = np.random.default_rng(0)
     heat = predictor.explain(images, layer)
     z = predictor.logits(images)
+    calibrated = predictor.checkpoint.calibration
     blurred = np.stack([_blurred(image) for image in images])
     parts: dict[str, np.ndarray] = {
         "hottest": heat,
@@ -37,7 +38,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     found: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
     for name, order in parts.items():
         without = np.where(_top(order)[..., None], blurred, images)
-        fall = np.sign(z) * (z - predictor.logits(without)) / predictor.checkpoint.temperature
+        fall = np.sign(z) * (calibrated(z) - calibrated(predictor.logits(without)))
         mean, interval = mean_interval(fall)
         found[name] = {"fall": mean, "interval": interval}
     return found

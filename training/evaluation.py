@@ -13,8 +13,8 @@ from training.metrics import expected_calibration_error, score
 
 @dataclass(frozen=True)
 class Evaluation:
-    """predictions, uncalibrated: P(positive) with and without temperature, of shape (N,); figures: of
-    `training.metrics.score`, and beside them the ECE before temperature and the share in the domain."""
+    """predictions, uncalibrated: P(positive) with and without calibration, of shape (N,); figures: of
+    `training.metrics.score`, and beside them the ECE before calibration and the share in the domain."""
 
     predictions: np.ndarray
     uncalibrated: np.ndarray
@@ -39,4 +39,4 @@ def evaluate(predictor: Predictor, pictures: Pictures, positive: Label = "REAL")
 def describe_more(figures: dict[str, Any]) -> str:
     """What `evaluate` adds to the figures of `score`, for people."""
     domain = f"{figures['in_domain']:.2%}" if "in_domain" in figures else "unknown to this checkpoint"
-    return f"ECE before temperature {figures['ece_uncalibrated']:.2%}; in domain: {domain}"
+    return f"ECE before calibration {figures['ece_uncalibrated']:.2%}; in domain: {domain}"

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import binom
 from sklearn.covariance import ledoit_wolf
 
 from model.domain import Domain, log_means
@@ -11,23 +10,20 @@ from model.predictor import Predictor
 from training.strange import strange
 
 FALSE_ALARMS = 0.01
-SURE = 0.95
 
 
 def fit_domain(trained_on: np.ndarray, unseen: np.ndarray) -> Domain:
     """The domain of channel means, float of shape (N, D), of pictures trained on.
 
-    The threshold comes from `unseen`, the means of pictures like them, shape (M, D): with 95 %
-    confidence no more than 1 % of all such pictures lie beyond it (Wilks 1941, "Determination of Sample
-    Sizes for Setting Tolerance Limits"). That takes 299 of them; fewer all stay within it. The covariance
-    is shrunk towards a sphere (Ledoit & Wolf 2004).
+    The threshold comes from `unseen`, the means of pictures like them, shape (M, D): 1 % of them, rounded
+    down, lie beyond it. The covariance is shrunk towards a sphere (Ledoit & Wolf 2004).
     """
     logs = log_means(trained_on)
     middle = logs.mean(0)
     covariance, _ = ledoit_wolf(logs - middle, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
     domain = Domain(middle, axes / np.sqrt(variances), threshold=np.inf)
-    beyond = max(0, int(binom.ppf(1 - SURE, len(unseen), FALSE_ALARMS)) - 1)
+    beyond = int(FALSE_ALARMS * len(unseen))
     return replace(domain, threshold=float(np.sort(domain.distance(unseen))[-1 - beyond]))
 
 

@@ -38,7 +38,7 @@ def plot_run(folder: Path) -> list[Path]:
         drawn.append(save(folder / "roc.png", lambda axes: _roc(axes, predictions, labels, scores)))
         curves = {
             name: rows[column].astype(float)
-            for name, column in (("before temperature", "uncalibrated"), ("after", "prediction"))
+            for name, column in (("before calibration", "uncalibrated"), ("after", "prediction"))
             if column in rows  # runs of older versions have only the latter
         }
         drawn.append(save(folder / "reliability.png", lambda axes: reliability(axes, curves, labels)))

@@ -52,7 +52,7 @@ def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -
             f"{recipe['learning_rate']:g}, batch {recipe['batch_size']}",
             f"Best of its epochs by validation loss: {report['best_epoch']}; "
             f"{report['seconds'] / 60:.0f} minutes in all",
-            f"Confidence calibrated by a temperature fitted on the {scores['pictures']} held-out pictures",
+            f"Confidence calibrated by a map fitted on the {scores['pictures']} held-out pictures",
         ],
     )
     _pictures(deck, "Training", [run / "loss_curve.png", run / "accuracy_curve.png"])
@@ -62,7 +62,7 @@ def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -
         deck,
         "Limits",
         [
-            "The epoch and the temperature were chosen on the validation pictures, so their figures are a "
+            "The epoch and the calibration were chosen on the validation pictures, so their figures are a "
             "little too good",
             "One generator (Stable Diffusion 1.4), ten classes, 32x32 pixels: nothing is known of others",
             "It is evidence, not proof",

@@ -12,7 +12,7 @@ from model.checkpoint import Checkpoint, Label
 from model.predictor import Predictor
 from training import loop
 from training.audit import Audit, audit, own_error
-from training.calibrate import fit_temperature
+from training.calibrate import fit_calibration
 from training.data import Pictures, drop_repeats, folds, hold_out
 from training.initial import initial_weights, turned
 from training.limits import fit_domain
@@ -79,7 +79,7 @@ def cross_validate(
     """Train `count` times, each time leaving out another part of equal shares of each class.
 
     Returns the pictures, and for each the probability of label 1, in [0, 1], by the one model that
-    it had no part in: neither in training nor in the choice of epoch and temperature, which falls to
+    it had no part in: neither in training nor in the choice of epoch and calibration, which falls to
     a validation split of the rest.
     """
     sound, _ = _sound(source)
@@ -149,7 +149,7 @@ def _trained(
         recipe=asdict(recipe) | {"init": init},
     )
     z = Predictor(checkpoint, options.device).logits(validation.images)
-    return trained, replace(checkpoint, temperature=fit_temperature(z, validation.labels))
+    return trained, replace(checkpoint, calibration=fit_calibration(z, validation.labels))
 
 
 def _write_predictions(path: Path, pictures: Pictures, predictions: np.ndarray, raw: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint, CheckpointError
 from model.network import Architecture, build_network
 from model.preprocess import HALF, IMAGENET_MEAN
@@ -13,7 +14,11 @@ from model.preprocess import HALF, IMAGENET_MEAN
 def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "a" / "model.pth"
     saved = replace(
-        random_checkpoint, positive="FAKE", temperature=1.5, recipe={"name": "x"}, metrics={"accuracy": 0.5}
+        random_checkpoint,
+        positive="FAKE",
+        calibration=Calibration(1.5, 1.2, -0.1),
+        recipe={"name": "x"},
+        metrics={"accuracy": 0.5},
     )
     saved.save(path)
     loaded = Checkpoint.load(path)
@@ -83,15 +88,15 @@ def test_other_dictionaries_are_no_checkpoint(tmp_path: Path) -> None:
 def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     random_checkpoint.save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
-    del content["temperature"]
+    del content["calibration"]
     torch.save(content, tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="incomplete checkpoint.*temperature"):
+    with pytest.raises(CheckpointError, match="incomplete checkpoint.*calibration"):
         Checkpoint.load(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("change", [{"positive": "real"}, {"temperature": 0.0}, {"threshold": 1.5}])
+@pytest.mark.parametrize("change", [{"positive": "real"}, {"threshold": 1.5}])
 def test_senseless_values_are_refused(change: dict, random_checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="positive|temperature"):
+    with pytest.raises(ValueError, match="positive|threshold"):
         replace(random_checkpoint, **change)
 
 

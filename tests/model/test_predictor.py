@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from model import SHIPPED
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.domain import Domain, log_means
 from model.network import CHANNEL_MEANS
@@ -40,8 +41,8 @@ def test_nothing_gives_nothing(shipped: Predictor) -> None:
     assert shipped.predict([]).shape == (0,)
 
 
-def test_prediction_is_the_sigmoid_of_the_tempered_logit(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor(replace(random_checkpoint, temperature=2.0), "cpu")
+def test_prediction_is_the_sigmoid_of_the_calibrated_logit(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu")
     expected = torch.sigmoid(torch.tensor(predictor.logits([noise()])) / 2)
     np.testing.assert_allclose(predictor.predict([noise()]), expected, atol=1e-9)
 

@@ -31,14 +31,14 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert "is a CIFAKE tree: 40 labelled pictures" in printed
     assert "dropped 1 that stand in test too and 0 repeats" in printed
     assert "31 pictures to train on, 8 to validate with" in printed
-    assert "temperature" in printed
+    assert "on validation, Calibration(temperature=" in printed
     assert "Label 1 of this model's training data is REAL in truth." in printed
     checkpoint = Checkpoint.load(out)
     assert checkpoint.recipe["name"] == "cifake"
     assert checkpoint.recipe["init"] == "none"
     assert checkpoint.data["training"]["pictures"] == 31
     assert checkpoint.metrics["validation"]["pictures"] == 8
-    assert checkpoint.temperature > 0
+    assert checkpoint.calibration.temperature > 0
     for name in ("history.csv", "metrics.json", "loss_curve.png", "accuracy_curve.png", "confusion.png"):
         assert (out.parent / name).is_file()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.predictor import Predictor
 from tests.pictures import noise
@@ -26,7 +27,7 @@ def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> 
     for image in images:
         top, left = random.integers(0, 28, 2)
         image[top : top + 4, left : left + 4] = 250
-    found = deletion(Spotter(replace(random_checkpoint, temperature=2.0), "cpu"), images)
+    found = deletion(Spotter(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images)
     assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
     assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
     assert found["patches"]["fall"] < found["hottest"]["fall"] / 2

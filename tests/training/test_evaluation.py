@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.predictor import Predictor
 from tests.pictures import noise
@@ -12,7 +13,7 @@ from training.limits import fit_domain
 from training.metrics import expected_calibration_error
 
 
-def test_before_and_after_temperature_and_in_domain(random_checkpoint: Checkpoint) -> None:
+def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoint) -> None:
     images = np.stack([noise(seed) for seed in range(20)])
     plain = Predictor(random_checkpoint, "cpu")
     z, means = plain.look(images)
@@ -23,7 +24,9 @@ def test_before_and_after_temperature_and_in_domain(random_checkpoint: Checkpoin
     assert "unknown" in describe_more(found.figures)
     assert found.figures["ece_uncalibrated"] == found.figures["ece"]
 
-    knowing = replace(random_checkpoint, temperature=0.1, domain=fit_domain(means[:10], means[:10]))
+    knowing = replace(
+        random_checkpoint, calibration=Calibration(0.1), domain=fit_domain(means[:10], means[:10])
+    )
     found = evaluate(Predictor(knowing, "cpu"), pictures)
     np.testing.assert_allclose(found.uncalibrated, 1 / (1 + np.exp(-z)))
     np.testing.assert_allclose(found.predictions, 1 / (1 + np.exp(-z / 0.1)))

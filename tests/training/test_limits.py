@@ -14,11 +14,11 @@ def means(random: np.random.Generator, count: int) -> np.ndarray:
     return np.exp(random.normal(size=(count, 4)) @ mixing)
 
 
-def test_false_alarms_stay_below_one_percent() -> None:
+def test_one_percent_are_false_alarms() -> None:
     random = np.random.default_rng(0)
     domain = fit_domain(means(random, 5000), means(random, 4000))
     unseen = means(random, 50_000)
-    assert 0.004 < 1 - domain.holds(unseen).mean() <= 0.01
+    assert 0.007 < 1 - domain.holds(unseen).mean() < 0.013
     assert 0.7 < domain.distance(unseen).mean() < 1.1
 
 
@@ -34,10 +34,10 @@ def test_what_breaks_a_habit_is_found() -> None:
 
 def test_few_pictures_are_all_in_the_domain() -> None:
     random = np.random.default_rng(2)
-    unseen = means(random, 298)
+    unseen = means(random, 99)
     assert fit_domain(means(random, 300), unseen).holds(unseen).all()
-    unseen = means(random, 600)
-    assert (~fit_domain(means(random, 300), unseen).holds(unseen)).sum() == 1
+    unseen = means(random, 299)
+    assert (~fit_domain(means(random, 300), unseen).holds(unseen)).sum() == 2
 
 
 def test_the_shipped_model_finds_strange_pictures(shipped: Predictor) -> None:
@@ -49,4 +49,4 @@ def test_the_shipped_model_finds_strange_pictures(shipped: Predictor) -> None:
 
 def test_a_checkpoint_without_domain_is_told(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="does not know its domain"):
-        found_strange(Predictor(random_checkpoint, "cpu"), 1)
+        found_strange(Predictor.of(random_checkpoint, "cpu"), 1)

@@ -120,7 +120,7 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
             judged.append(part)
             assert SEEN
             assert not SEEN & part
-            if len(judged) % 2 == 0:  # each fold asks for its temperature, then for its figures
+            if len(judged) % 2 == 0:  # each fold asks for its calibration, then for its figures
                 SEEN.clear()
             return super().look(pictures)
 

@@ -1,0 +1,138 @@
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from model.batcher import Answers, Batcher, DeadlineError, QueueFullError
+
+
+class Engine:
+    """Doubles numbers, one batch at a time, and only when it is let."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.begun = threading.Semaphore(0)
+        self.let = threading.Semaphore(0)
+        self.busy = threading.Lock()
+
+    def __call__(self, questions: list[int]) -> list[int]:
+        assert self.busy.acquire(blocking=False), "two batches at once"
+        self.batches.append(questions)
+        self.begun.release()
+        assert self.let.acquire(timeout=10)
+        self.busy.release()
+        return [2 * question for question in questions]
+
+
+class Desk:
+    """Threads that ask an engine held back in its first batch, [0]."""
+
+    def __init__(self, **limits: int) -> None:
+        self.engine = Engine()
+        self.batcher: Batcher[int, int] = Batcher(self.engine, **limits)
+        self.pool = ThreadPoolExecutor(40)
+        self.first = self.ask([0])
+        assert self.engine.begun.acquire(timeout=10)
+
+    def ask(self, questions: list[int], seconds: float = 10) -> "Future[Answers[int]]":
+        waiting = self.batcher.waiting
+        future = self.pool.submit(self.batcher.ask, questions, seconds)
+        until = time.monotonic() + 10
+        while self.batcher.waiting == waiting and not future.done() and not self.engine.begun._value:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        return future
+
+    def let_all(self) -> None:
+        self.engine.let.release(1000)
+
+
+def test_alone_nobody_waits() -> None:
+    batcher = Batcher(lambda questions: [2 * question for question in questions])
+    answers = batcher.ask([3])
+    assert answers.values == [6]
+    assert batcher.ask([4, 5]).values == [8, 10]
+
+
+def test_what_comes_while_it_computes_is_computed_together() -> None:
+    desk = Desk(size=4)
+    rest = [desk.ask([number]) for number in range(1, 7)]
+    desk.let_all()
+    assert [future.result(10).values for future in [desk.first, *rest]] == [[2 * n] for n in range(7)]
+    assert desk.engine.batches == [[0], [1, 2, 3, 4], [5, 6]]
+    assert rest[0].result().queued > 0
+    assert desk.batcher.waiting == 0
+
+
+def test_singles_and_lists_take_turns() -> None:
+    desk = Desk(size=2)
+    desk.ask([10, 11])
+    desk.ask([20, 21])
+    singles = [desk.ask([number]) for number in range(1, 6)]
+    desk.let_all()
+    singles[-1].result(10)
+    desk.pool.shutdown()
+    assert desk.engine.batches == [[0], [1, 2], [10, 11], [3, 4], [20, 21], [5]]
+
+
+def test_no_room() -> None:
+    desk = Desk(room=2)
+    waiting = [desk.ask([1]), desk.ask([2])]
+    with pytest.raises(QueueFullError):
+        desk.batcher.ask([3])
+    desk.let_all()
+    assert [future.result(10).values for future in waiting] == [[2], [4]]
+    desk.pool.shutdown()
+    assert desk.batcher.ask([1, 2, 3]).values == [2, 4, 6]  # an idle engine has room for any batch
+
+
+def test_what_is_late_is_never_computed() -> None:
+    desk = Desk()
+    late = desk.ask([1], seconds=0.02)
+    with pytest.raises(DeadlineError):
+        late.result(10)
+    after = desk.ask([2])
+    desk.let_all()
+    assert after.result(10).values == [4]
+    assert desk.engine.batches == [[0], [2]]
+
+
+def test_time_that_is_up_when_the_batch_is_made() -> None:
+    desk = Desk()
+    late = desk.ask([1], seconds=10)
+    after = desk.ask([2])
+    next(iter(desk.batcher._queues[0])).deadline = 0
+    desk.let_all()
+    with pytest.raises(DeadlineError):
+        late.result(10)
+    assert after.result(10).values == [4]
+    assert desk.engine.batches == [[0], [2]]
+
+
+def test_an_error_is_told_to_all_of_its_batch_and_the_next_goes_on() -> None:
+    broken = [True]
+
+    def compute(questions: list[int]) -> list[int]:
+        if broken.pop() if broken else False:
+            raise RuntimeError("out of order")
+        return questions
+
+    batcher = Batcher(compute)
+    with pytest.raises(RuntimeError, match="out of order"):
+        batcher.ask([1])
+    assert batcher.ask([2]).values == [2]
+
+
+def test_many_threads_each_get_their_own_answer() -> None:
+    batcher = Batcher(lambda questions: [2 * question for question in questions], size=8)
+
+    def ask(number: int) -> list[int]:
+        several = list(range(number, number + 1 + number % 3))
+        return batcher.ask(several, 10).values
+
+    with ThreadPoolExecutor(16) as pool:
+        for number, values in enumerate(pool.map(ask, range(500))):
+            assert values == [2 * n for n in range(number, number + 1 + number % 3)]
+    assert batcher.waiting == 0
+    assert not batcher._led

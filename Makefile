@@ -10,7 +10,7 @@ serve: $(VENV)/installed
 	CIFAKE_BIND=$${CIFAKE_BIND:-127.0.0.1:$(PORT)} $(BIN)/gunicorn -c api/gunicorn.conf.py "api.app:create_app()"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/linters
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The application factory."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -26,8 +27,20 @@ def create_app(settings: Mapping[str, Any] | None = None, predictor: PredictorLi
     for module in (predict, batch, health):
         app.register_blueprint(module.blueprint)
     if predictor is None:
-        predictor = Predictor.load(app.config["MODEL"], app.config["DEVICE"])
-    service = Service(predictor, ImageLimits(app.config["MAX_IMAGE_PIXELS"]))
+        predictor = Predictor.load(
+            app.config["MODEL"],
+            app.config["DEVICE"],
+            app.config["ENGINE"],
+            app.config["PRECISION"],
+            Path(app.config["CACHE_DIR"]) if app.config["CACHE_DIR"] else None,
+        )
+    service = Service(
+        predictor,
+        ImageLimits(app.config["MAX_IMAGE_PIXELS"]),
+        app.config["BATCH_SIZE"],
+        app.config["QUEUE_SIZE"],
+        app.config["DEADLINE_SECONDS"],
+    )
     service.warm_up()
     app.extensions[KEY] = service
     return app

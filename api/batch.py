@@ -12,13 +12,12 @@ from api.archives import ArchiveLimits, read_archive
 from api.errors import BadRequestProblem, BrokenProblem, TooLargeProblem
 from api.service import Service, current_service
 from model import predictions
-from model.checkpoint import Label
 from model.images import ImageError
+from model.manifest import Label
 from model.predictions import unreadable_rows
 
 blueprint = Blueprint("batch", __name__)
 
-CHUNK = 256
 NAMED = 20
 
 
@@ -90,7 +89,7 @@ def _classify(
     unreadable: list[tuple[str, str]] = []
     seen: set[str] = set()
     most = current_app.config["MAX_BATCH_FILES"]
-    while chunk := list(islice(upload, CHUNK)):
+    while chunk := list(islice(upload, service.batcher.size)):
         names: list[str] = []
         pictures: list[np.ndarray] = []
         for name, data in chunk:
@@ -104,10 +103,10 @@ def _classify(
                 names.append(name)
             except ImageError as error:
                 unreadable.append((name, str(error)))
-        reading = service.read(pictures)
-        rows += zip(names, reading.predictions.tolist(), strict=True)
-        if reading.in_domain is not None:
-            outside += int((~reading.in_domain).sum())
+        if pictures:
+            answers = service.read(pictures).values
+            rows += [(name, answer.prediction) for name, answer in zip(names, answers, strict=True)]
+            outside += sum(answer.in_domain is False for answer in answers)
     return rows, unreadable, outside
 
 

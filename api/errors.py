@@ -60,6 +60,18 @@ class NotReadyProblem(Problem):
     status, slug = HTTPStatus.SERVICE_UNAVAILABLE, "not-ready"
 
 
+class BusyProblem(Problem):
+    """The queue is full."""
+
+    status, slug = HTTPStatus.TOO_MANY_REQUESTS, "busy"
+
+
+class LateProblem(Problem):
+    """The answer did not come in time."""
+
+    status, slug = HTTPStatus.GATEWAY_TIMEOUT, "late"
+
+
 IMAGE_PROBLEMS: dict[type[ImageError], type[Problem]] = {
     UnsupportedImageError: UnsupportedProblem,
     BrokenImageError: BrokenProblem,
@@ -72,6 +84,7 @@ def register_errors(app: Flask) -> None:
 
     @app.before_request
     def name_request() -> None:
+        g.begun = time.monotonic()
         given = request.headers.get("X-Request-ID", "")
         sound = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
         g.request_id = given if sound else str(uuid.uuid4())
@@ -83,7 +96,10 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
-        return _answer(error.status, error.slug, error.detail, **error.members)
+        response = _answer(error.status, error.slug, error.detail, **error.members)
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            response.headers["Retry-After"] = "1"
+        return response
 
     @app.errorhandler(ImageError)
     def image_error(error: ImageError) -> Response:

@@ -1,59 +1,27 @@
 """A checkpoint: one file that says everything needed to use the network it holds."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.calibration import Calibration
-from model.domain import Domain
+from model.architecture import Architecture
 from model.files import atomically
-from model.network import Architecture, build_network
+from model.manifest import CheckpointError, Manifest
+from model.network import build_network
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 FORMAT = "cifake-checkpoint/1"
 
-Label = Literal["REAL", "FAKE"]
-
-
-class CheckpointError(Exception):
-    """The file is missing, is not a checkpoint, or does not fit the network it names."""
-
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Weights and all that is needed to read a probability from them.
+class Checkpoint(Manifest):
+    """A manifest, and the weights of the network that it speaks of, by name."""
 
-    positive: what label 1 meant in the training data, by the words of this project:
-        REAL is a photograph.
-    calibration: what the logit goes through before the sigmoid.
-    threshold: a picture is called REAL where P(REAL) is at least this.
-    domain: what tells pictures like the training data from others; None where nothing does.
-    recipe, metrics, data: plain values, for people and for `/model`.
-    digest: SHA-256 of the file it was read from; empty for one not read from a file.
-    """
-
-    architecture: Architecture
-    preprocess: Preprocess
-    weights: dict[str, Tensor]
-    positive: Label = "REAL"
-    calibration: Calibration = Calibration()
-    threshold: float = 0.5
-    domain: Domain | None = None
-    recipe: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    digest: str = ""
-
-    def __post_init__(self) -> None:
-        if self.positive not in get_args(Label):
-            raise ValueError(f"positive must be REAL or FAKE, not {self.positive!r}")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be in [0, 1], not {self.threshold}")
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
         """The network with these weights, in float32 and evaluation mode."""
@@ -64,30 +32,14 @@ class Checkpoint:
             raise CheckpointError(f"the weights do not fit the network they name: {error}") from error
         return network.eval()
 
-    def probability(self, logits: np.ndarray) -> np.ndarray:
-        """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
-        return self.uncalibrated(self.calibration(logits))
-
-    def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
-        """P(REAL) as the network itself says it, without calibration. Shapes as for `probability`."""
-        positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
-        return positive if self.positive == "REAL" else 1 - positive
-
     def save(self, path: Path) -> None:
         """Write it atomically; weight matrices in float16, the small vectors of batch norm in float32."""
-        content = {
+        content = self.values() | {
             "format": FORMAT,
-            "architecture": asdict(self.architecture),
-            "preprocess": asdict(self.preprocess),
             "weights": {name: _halve(tensor) for name, tensor in self.weights.items()},
-            "positive": self.positive,
-            "calibration": asdict(self.calibration),
-            "threshold": self.threshold,
-            "domain": self.domain and self.domain.tensors(),
-            "recipe": self.recipe,
-            "metrics": self.metrics,
-            "data": self.data,
         }
+        for name in ("middle", "whitening") if self.domain else ():
+            content["domain"][name] = torch.from_numpy(content["domain"][name]).float()
         with atomically(path) as file:
             torch.save(content, file)
 
@@ -102,20 +54,7 @@ class Checkpoint:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if content.get("format") == FORMAT:
             try:
-                domain = content.get("domain")
-                return cls(
-                    architecture=Architecture(**content["architecture"]),
-                    preprocess=_preprocess(content["preprocess"]),
-                    weights=content["weights"],
-                    positive=content["positive"],
-                    calibration=Calibration(**content["calibration"]),
-                    threshold=content["threshold"],
-                    domain=domain and Domain.from_tensors(domain),
-                    recipe=content["recipe"],
-                    metrics=content["metrics"],
-                    data=content["data"],
-                    digest=digest,
-                )
+                return cls(**cls.fields(content), weights=content["weights"], digest=digest)
             except (KeyError, TypeError, ValueError) as error:
                 raise CheckpointError(f"{path} is an incomplete checkpoint: {error!r}") from error
         return _from_state_dict(content, path, digest)
@@ -140,10 +79,6 @@ def _halve(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor.clone()
 
 
-def _preprocess(values: dict[str, Any]) -> Preprocess:
-    return Preprocess(values["size"], tuple(values["mean"]), tuple(values["std"]))
-
-
 def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkpoint:
     """The two hackathon layouts: whichever head they have tells how their pictures were prepared.
 
@@ -160,6 +95,6 @@ def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkp
         architecture = Architecture("imagenet", "mlp")
         preprocess = Preprocess(224, IMAGENET_MEAN, IMAGENET_STD)
     recipe = {"name": "state_dict", "head": architecture.head}
-    checkpoint = Checkpoint(architecture, preprocess, weights, recipe=recipe, digest=digest)
+    checkpoint = Checkpoint(architecture, preprocess, recipe=recipe, digest=digest, weights=weights)
     checkpoint.network()  # wrong shapes or missing tensors are reported here, where the file is known
     return checkpoint

@@ -30,3 +30,9 @@ def _quota(cgroup: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 else None
     except (OSError, ValueError):  # no control group, or the word "max"
         return None
+
+
+def engine_threads() -> int:
+    """Threads that an engine in this process may use: what `OMP_NUM_THREADS` says, or every processor."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else available_cpus()

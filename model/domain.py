@@ -1,10 +1,9 @@
 """The domain: is a picture like those that the network was trained on?"""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 # Added to a mean before its logarithm is taken, so that a silent channel has one.
 FLOOR = 1e-3
@@ -38,16 +37,11 @@ class Domain:
         """Whether each picture is in the domain, bool of shape (N,), by its channel means (N, D)."""
         return self.distance(means) <= self.threshold
 
-    def tensors(self) -> dict[str, Any]:
-        """As it stands in a checkpoint."""
-        values = asdict(self)
-        return values | {name: torch.from_numpy(values[name]).float() for name in ("middle", "whitening")}
-
     @classmethod
-    def from_tensors(cls, values: dict[str, Any]) -> "Domain":
-        """From what `tensors` gave. Raises KeyError where a part is missing."""
-        middle, whitening = (values[name].double().numpy() for name in ("middle", "whitening"))
-        return cls(middle, whitening, values["threshold"])
+    def of(cls, values: dict[str, Any]) -> "Domain":
+        """From its parts by name, arrays or tensors. Raises KeyError where one is missing."""
+        middle, whitening = (np.asarray(values[name], np.float64) for name in ("middle", "whitening"))
+        return cls(middle, whitening, float(values["threshold"]))
 
 
 def log_means(means: np.ndarray) -> np.ndarray:

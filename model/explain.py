@@ -10,16 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network import STAGES, head, stages
-
-# The earliest stages see 16x16 and 8x8 places of a 32x32 picture, the last only 2x2.
-LAYER = "layer2"
+from model.architecture import LAYER, STAGES
+from model.network import head, stages
 
 
 def grad_cam(network: nn.Module, pictures: Tensor, layer: str = LAYER) -> Tensor:
     """How much each place speaks for the label that is answered, float (N, H, W) in [0, 1].
 
-    pictures: normalised, float of shape (N, 3, H, W). layer: one of `model.network.STAGES`.
+    pictures: normalised, float of shape (N, 3, H, W). layer: one of `model.architecture.STAGES`.
     A channel's weight is the mean over places of the gradient of the answered label's logit; the
     weighted sum of channels, where positive, is brought to the picture's size (bilinear) and divided
     by its largest value. All zeros where nothing speaks for the label.

@@ -4,45 +4,14 @@ He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18
 
-Stem = Literal["imagenet", "small", "small-pool"]
-Head = Literal["linear", "mlp"]
-
-FEATURES = 512
-CHANNEL_MEANS = 64 + 64 + 128 + 256
-STEM = ("conv1", "bn1", "relu", "maxpool")
-STAGES = ("layer1", "layer2", "layer3", "layer4")
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What has to be known to build the network that a state dict belongs to.
-
-    stem: `imagenet` is 7x7 stride 2 with max-pool, for pictures brought to 224x224;
-        `small` is 3x3 stride 1 without pooling, for 32x32; `small-pool` adds a 2x2 max-pool
-        after it, a quarter of the work for the stages that follow.
-    head: `linear` is 512 -> 1; `mlp` is 512 -> 128 -> ReLU -> dropout -> 1.
-    dropout: probability in [0, 1) that a unit before the last layer is dropped in training.
-    """
-
-    stem: Stem = "small-pool"
-    head: Head = "linear"
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.stem not in get_args(Stem):
-            raise ValueError(f"unknown stem {self.stem!r}: one of {', '.join(get_args(Stem))}")
-        if self.head not in get_args(Head):
-            raise ValueError(f"unknown head {self.head!r}: one of {', '.join(get_args(Head))}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+from model.architecture import FEATURES, STAGES, STEM, Architecture
 
 
 class TinyConv2d(nn.Conv2d):
@@ -61,11 +30,12 @@ class TinyConv2d(nn.Conv2d):
             # Row (position, out) of the matrix: the taps that output position lays over the map.
             corners = [kernel[:, :, y : y + 2, x : x + 2] for y in (1, 0) for x in (1, 0)]
             matrix = torch.stack(corners).permute(0, 1, 3, 4, 2).reshape(4 * len(kernel), -1)
-            output = F.linear(input.permute(0, 2, 3, 1).reshape(count, -1), matrix)
+            bias = None if self.bias is None else self.bias.repeat(4)
+            output = F.linear(input.permute(0, 2, 3, 1).reshape(count, -1), matrix, bias)
             return output.view(count, 2, 2, -1).permute(0, 3, 1, 2)
         if height == width == 1:
             middle = kernel[:, :, 1, 1]
-            return F.linear(input.reshape(count, channels), middle).view(count, -1, 1, 1)
+            return F.linear(input.reshape(count, channels), middle, self.bias).view(count, -1, 1, 1)
         return super().forward(input)
 
 
@@ -125,3 +95,15 @@ def logits_and_means(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tens
     """
     *early, last = stages(network, pictures)
     return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The network, in evaluation mode, each batch norm made part of the convolution before it, in place."""
+    before: tuple[nn.Module, str, nn.Conv2d] | None = None
+    for parent in network.modules():
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and before and before[0] is parent:
+                setattr(parent, before[1], fuse_conv_bn_eval(before[2], child))
+                setattr(parent, name, nn.Identity())
+            before = (parent, name, child) if isinstance(child, nn.Conv2d) else None
+    return network

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from model.checkpoint import Label
 from model.files import atomically
+from model.manifest import Label
 
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 

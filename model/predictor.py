@@ -1,20 +1,20 @@
-"""The predictor: a checkpoint on a device, from RGB pictures to P(REAL)."""
+"""The predictor: a checkpoint and an engine, from RGB pictures to P(REAL)."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from model import SHIPPED
-from model.checkpoint import Checkpoint, Label
-from model.explain import LAYER, grad_cam
-from model.hardware import pick_device
-from model.network import CHANNEL_MEANS, logits_and_means
+from model.architecture import CHANNEL_MEANS, LAYER
+from model.engines import Engine, open_engine
+from model.manifest import Label, Manifest
+
+if TYPE_CHECKING:
+    from model.checkpoint import Checkpoint
 
 Pictures = Sequence[np.ndarray] | np.ndarray
 """RGB pictures, each uint8 of shape (H, W, 3): a list of any sizes, or one array of equal ones."""
@@ -49,21 +49,33 @@ class Verdict:
 class Predictor:
     """A network ready to be asked. Calls from several threads are served one after another."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int | None = None) -> None:
+    def __init__(self, checkpoint: Manifest, engine: Engine, batch_size: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.preprocess = checkpoint.preprocess
-        self.device = pick_device(device)
+        self.engine = engine
         # What a pass keeps in memory grows with its pixels: some 0.5 GB for 256 pictures of 32x32.
         self.batch_size = batch_size or max(1, min(256, PASS_PIXELS // self.preprocess.size**2))
-        network = checkpoint.network().to(self.device).to(memory_format=torch.channels_last)
-        self._network = network.requires_grad_(False)
         # One network pass already uses every core it was given: two at once only get in each other's way.
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, path: Path | str = SHIPPED, device: str = "auto") -> "Predictor":
-        """From a checkpoint file. Raises CheckpointError, or ValueError for a device that is not there."""
-        return cls(Checkpoint.load(Path(path)), device)
+    def of(cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None) -> "Predictor":
+        """Of a checkpoint in memory, by torch in f32. Raises ValueError for a device that is not there."""
+        from model.torch_engine import TorchEngine
+
+        return cls(checkpoint, TorchEngine(checkpoint, device), batch_size)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str = SHIPPED,
+        device: str = "auto",
+        engine: str = "torch",
+        precision: str = "f32",
+        cache: Path | None = None,
+    ) -> "Predictor":
+        """From a checkpoint file; see `model.engines.open_engine` for the arguments and errors."""
+        return cls(*open_engine(Path(path), device, engine, precision, cache))
 
     def read(self, pictures: Pictures) -> Reading:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
@@ -84,7 +96,10 @@ class Predictor:
 
     def look(self, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
         """Logits, and the channel means that the domain is judged by, float32 of shape (N, CHANNEL_MEANS)."""
-        parts = [self._forward(batch) for batch in self._parts(pictures)]
+        parts = []
+        for batch in self._parts(pictures):
+            with self._lock:
+                parts.append(self.engine.look(batch))
         if not parts:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
         return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
@@ -94,7 +109,7 @@ class Predictor:
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
         for batch in self._parts(pictures):
             with self._lock:
-                heat.append(grad_cam(self._network, self._normalised(batch), layer).cpu().numpy())
+                heat.append(self.engine.explain(batch, layer))
         return np.concatenate(heat)
 
     def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:
@@ -108,15 +123,7 @@ class Predictor:
             return Verdict("UNCERTAIN", confidence)
         return Verdict("REAL" if real else "FAKE", confidence)
 
-    def _parts(self, pictures: Pictures) -> Iterator[Tensor]:
-        """As uint8 batches at the network's size."""
+    def _parts(self, pictures: Pictures) -> Iterator[np.ndarray]:
+        """As batches at the network's size."""
         for start in range(0, len(pictures), self.batch_size):
             yield self.preprocess.pack(pictures[start : start + self.batch_size])
-
-    def _normalised(self, batch: Tensor) -> Tensor:
-        return self.preprocess.normalise(batch.to(self.device))
-
-    def _forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock, torch.inference_mode():
-            z, means = logits_and_means(self._network, self._normalised(batch))
-            return z.double().cpu().numpy(), means.float().cpu().numpy()

@@ -1,14 +1,19 @@
-"""From RGB pictures of any size to the tensor the network takes: one object for training and serving."""
+"""From RGB pictures of any size to what the network takes: one object for training and serving.
+
+Imports no torch: most servers need none.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from model.enlarged import original
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -47,16 +52,15 @@ class Preprocess:
         resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)
         return np.asarray(resized)
 
-    def pack(self, pictures: Sequence[np.ndarray] | np.ndarray) -> Tensor:
-        """Pictures of any sizes as one uint8 tensor of shape (N, 3, size, size), channels last in memory."""
+    def pack(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Pictures of any sizes as one array, uint8 of shape (N, size, size, 3)."""
         if not len(pictures):
-            return torch.empty((0, 3, self.size, self.size), dtype=torch.uint8)
-        batch = np.stack([self.resize(picture) for picture in pictures])
-        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+            return np.empty((0, self.size, self.size, 3), np.uint8)
+        return np.stack([self.resize(picture) for picture in pictures])
 
-    def normalise(self, batch: Tensor) -> Tensor:
-        """uint8 of shape (N, 3, H, W) to the float32 that the network takes, on the batch's device."""
-        scale = 1 / (255 * torch.tensor(self.std, device=batch.device))
-        shift = torch.tensor(self.mean, device=batch.device) * 255 * scale
-        normalised = batch.float() * scale.view(3, 1, 1) - shift.view(3, 1, 1)
-        return normalised.contiguous(memory_format=torch.channels_last)
+    def normalise(self, batch: "Tensor") -> "Tensor":
+        """uint8 of shape (N, 3, H, W) to the float32 that the network takes, laid out in memory as it was."""
+        values = batch.float()
+        scale = 1 / (255 * values.new_tensor(self.std))
+        shift = values.new_tensor(self.mean) * 255 * scale
+        return values * scale.view(3, 1, 1) - shift.view(3, 1, 1)

@@ -7,8 +7,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from model.architecture import Architecture
 from model.checkpoint import Checkpoint
-from model.network import Architecture, build_network
+from model.manifest import Manifest
+from model.network import build_network
 from model.predictor import Predictor, Reading, Verdict
 from model.preprocess import Preprocess
 
@@ -19,7 +21,7 @@ class MeanPredictor:
     Pictures without a bright pixel are out of its domain; it looks at the top left corner.
     """
 
-    checkpoint = Checkpoint(Architecture(), Preprocess(), weights={})
+    checkpoint = Manifest(Architecture(), Preprocess())
     preprocess = Preprocess()
 
     def read(self, pictures: list[np.ndarray]) -> Reading:
@@ -60,6 +62,14 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where engines keep their files while the tests run."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    return folder / "cifake"
+
+
 @pytest.fixture(scope="session")
 def shipped() -> Predictor:
     return Predictor.load(device="cpu")
@@ -69,7 +79,7 @@ def shipped() -> Predictor:
 def random_checkpoint() -> Checkpoint:
     """A checkpoint whose weights nobody trained."""
     architecture = Architecture("small-pool", "linear")
-    return Checkpoint(architecture, Preprocess(), build_network(architecture).state_dict())
+    return Checkpoint(architecture, Preprocess(), weights=build_network(architecture).state_dict())
 
 
 @pytest.fixture(scope="session")

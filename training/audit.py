@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import binomtest
 
-from model.checkpoint import Checkpoint
 from model.files import atomically
+from model.manifest import Manifest
 
 CLEAR = 0.75  # agreement above it, or disagreement, says which way round the labels are
 NOISE = 0.01  # a share of wrong labels that is worth a word
@@ -88,7 +88,7 @@ def audit(predictions: np.ndarray, labels: np.ndarray, error: float) -> Audit:
     return Audit(agrees / count, (low, high), inverted, flipped, flipped_interval, suspicion)
 
 
-def own_error(checkpoint: Checkpoint) -> float:
+def own_error(checkpoint: Manifest) -> float:
     """The share of pictures that a model gets wrong by its own record; 0 where it has none."""
     return 1 - float(checkpoint.metrics.get("validation", {}).get("accuracy", 1.0))
 

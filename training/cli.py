@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from model import SHIPPED
-from model.checkpoint import CheckpointError, Label
+from model.engines import Precision
+from model.manifest import CheckpointError, Label
 from training import commands
 from training.data import DataError
 from training.hackathon import Target
@@ -86,7 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         "--deletion", action="store_true", help="do heat maps point at what the answer depends on?"
     )
     _add_model(evaluate)
+    evaluate.add_argument("--engine", choices=["auto", "torch", "openvino"], default="auto")
+    evaluate.add_argument("--precision", choices=get_args(Precision), default="f32")
     _add_positive(evaluate, "judge the probability of this label against label 1 of the data")
+
+    quantise = add("quantise", commands.quantise, "add int8 to a checkpoint, and what it and bf16 cost")
+    quantise.add_argument("--data", type=Path, required=True, help=LABELLED)
+    quantise.add_argument("--model", type=Path, default=SHIPPED)
 
     infer = add("infer", commands.infer, "predictions for a folder of pictures, as the hackathon wants them")
     infer.add_argument("images", type=Path, metavar="IMAGES")

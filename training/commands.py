@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from model import predictions
-from model.checkpoint import Checkpoint, Label
+from model.checkpoint import Checkpoint
 from model.hardware import pick_device
+from model.manifest import Label, Manifest
 from model.predictor import Predictor
 from model.preprocess import Preprocess
 from training import audit as audits
@@ -74,7 +75,7 @@ def crossvalidate(options: Namespace) -> None:
 
 def evaluate(options: Namespace) -> None:
     """Figures of a checkpoint on labelled pictures, and what more is asked for."""
-    predictor = Predictor.load(options.model, options.device)
+    predictor = Predictor.load(options.model, options.device, options.engine, options.precision)
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
@@ -84,11 +85,12 @@ def evaluate(options: Namespace) -> None:
     print(f"{options.model} on {options.data}, P({options.positive}) against label 1\n")
     print(describe(found.figures))
     print(f"\n{evaluations.describe_more(found.figures)}")
-    print(f"{seconds / len(pictures) * 1000:.2f} ms a picture on {predictor.device}")
+    print(f"{seconds / len(pictures) * 1000:.2f} ms a picture, {predictor.engine.name}")
     if found.figures["accuracy"] < 1 - audits.CLEAR:
         print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
     report = {
         "model_sha256": predictor.checkpoint.digest,
+        "engine": predictor.engine.name,
         "positive": options.positive,
         "data": {
             "folder": str(options.data),
@@ -113,6 +115,17 @@ def evaluate(options: Namespace) -> None:
         print("\n" + deletion.describe(report["deletion"]))
     if options.json:
         write_json(options.json, report)
+
+
+def quantise(options: Namespace) -> None:
+    """The checkpoint again, with int8."""
+    from training import quantise as quantising  # takes ten seconds to import
+
+    checkpoint = Checkpoint.load(options.model)
+    pictures = read_training(options.data, checkpoint.preprocess).pictures
+    checkpoint = quantising.quantise(options.model, pictures)
+    checkpoint.save(options.model)
+    print(quantising.describe(checkpoint.metrics["precisions"]))
 
 
 def infer(options: Namespace) -> None:
@@ -239,7 +252,7 @@ def _tell(findings: hackathon.Findings) -> None:
         print(hackathon.describe(findings), file=sys.stderr)
 
 
-def _tell_positive(checkpoint: Checkpoint) -> None:
+def _tell_positive(checkpoint: Manifest) -> None:
     print(f"Label 1 of this model's training data is {checkpoint.positive} in truth", end="")
     inverted = checkpoint.positive == "FAKE"
     print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from model.explain import LAYER
+from model.architecture import LAYER
 from model.predictor import Predictor
 from training.metrics import mean_interval
 

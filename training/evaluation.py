@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoint import Label
+from model.manifest import Label
 from model.predictor import Predictor
 from training.data import Pictures
 from training.metrics import expected_calibration_error, score

@@ -8,8 +8,9 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from model import SHIPPED
+from model.architecture import Architecture
 from model.checkpoint import Checkpoint
-from model.network import Architecture, build_network
+from model.network import build_network
 from model.predictor import Predictor
 from training.data import Pictures
 from training.recipes import Recipe
@@ -56,8 +57,8 @@ def turned(
     own = build_network(recipe.architecture).state_dict()
     if own.keys() - weights.keys():
         return weights, math.nan
-    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights)
-    z = Predictor(checkpoint, device).logits(pictures.images)
+    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
+    z = Predictor.of(checkpoint, device).logits(pictures.images)
     right = float(((z > 0) == (pictures.labels == 1)).mean())
     if right >= 0.5:
         return weights, right

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from model.checkpoint import CheckpointError, load_tensors
+from model.checkpoint import load_tensors
 from model.files import atomically
 from model.hardware import fast_bf16, pick_device
+from model.manifest import CheckpointError
 from model.network import build_network, logits
 from model.predictor import PASS_PIXELS
 from training.data import Pictures

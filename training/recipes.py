@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
-from model.network import Architecture
+from model.architecture import Architecture
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from training.augment import UNCHANGED, Augmentation
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from model import SHIPPED
-from model.checkpoint import Checkpoint, Label
+from model.checkpoint import Checkpoint
+from model.manifest import Label
 from model.predictor import Predictor
 from training import loop
 from training.audit import Audit, audit, own_error
@@ -48,7 +49,7 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
     print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
     record |= {"training": _record(training), "validation": _record(validation)}
     trained, checkpoint = _trained(recipe, training, validation, out.with_suffix(".resume"), options)
-    predictor = Predictor(checkpoint, options.device)
+    predictor = Predictor.of(checkpoint, options.device)
     z, means = predictor.look(validation.images)
     predictions, raw = checkpoint.probability(z), checkpoint.uncalibrated(z)
     _, means_trained_on = predictor.look(training.sample(SURVEYED).images)
@@ -89,7 +90,7 @@ def cross_validate(
         training, validation = hold_out(rest, recipe.validation, recipe.seed)
         state = out / f"fold-{number}.resume"
         _, checkpoint = _trained(recipe, training, validation, state, options)
-        z = Predictor(checkpoint, options.device).logits(sound.images[held])
+        z = Predictor.of(checkpoint, options.device).logits(sound.images[held])
         predictions[held], raw[held] = checkpoint.probability(z), checkpoint.uncalibrated(z)
         state.unlink()
     _write_predictions(out / "validation.csv", sound, predictions, raw)
@@ -148,7 +149,7 @@ def _trained(
         weights=trained.weights,
         recipe=asdict(recipe) | {"init": init},
     )
-    z = Predictor(checkpoint, options.device).logits(validation.images)
+    z = Predictor.of(checkpoint, options.device).logits(validation.images)
     return trained, replace(checkpoint, calibration=fit_calibration(z, validation.labels))
 
 

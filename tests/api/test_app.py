@@ -5,21 +5,22 @@ import pytest
 
 from api.app import create_app
 from api.settings import SettingsError
-from model.checkpoint import Checkpoint, CheckpointError
+from model.checkpoint import Checkpoint
+from model.manifest import CheckpointError
 from model.predictor import Reading
 from tests.conftest import MeanPredictor
 
 
 def test_loads_the_checkpoint_that_the_settings_name(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     random_checkpoint.save(tmp_path / "other.pth")
-    app = create_app({"MODEL": str(tmp_path / "other.pth"), "DEVICE": "cpu"})
+    app = create_app({"MODEL": str(tmp_path / "other.pth"), "DEVICE": "cpu", "ENGINE": "torch"})
     answer = app.test_client().get("/model").json
     assert answer["digest"] == Checkpoint.load(tmp_path / "other.pth").digest
 
 
 def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
-        create_app({"MODEL": str(tmp_path / "nowhere.pth")})
+        create_app({"MODEL": str(tmp_path / "nowhere.pth"), "CACHE_DIR": str(tmp_path)})
     with pytest.raises(SettingsError):
         create_app({"MAX_IMAGE_BYTES": 0})
     with pytest.raises(ValueError, match="abacus"):
@@ -36,7 +37,7 @@ def test_the_model_is_warm_before_the_first_request() -> None:
 
     predictor = Counting()
     app = create_app({}, predictor)
-    assert predictor.calls == 1
+    assert predictor.calls == 2  # alone and in a batch
     assert app.test_client().get("/readyz").status_code == 200
 
 

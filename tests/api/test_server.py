@@ -65,8 +65,9 @@ def post(url: str, body: bytes) -> tuple[int, dict]:
             return error.code, json.loads(error.read())
 
 
-def test_a_picture_over_the_wire(server: tuple[str, subprocess.Popen], shipped: Predictor) -> None:
+def test_a_picture_over_the_wire(server: tuple[str, subprocess.Popen]) -> None:
     url, _ = server
+    shipped = Predictor.load(device="cpu", engine="auto", precision="auto")
     status, answer = post(f"{url}/predict", encode(noise(3)))
     assert status == 200
     assert answer["prediction"] == pytest.approx(shipped.predict([noise(3)])[0], abs=1e-5)

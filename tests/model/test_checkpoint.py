@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.architecture import Architecture
 from model.calibration import Calibration
-from model.checkpoint import Checkpoint, CheckpointError
-from model.network import Architecture, build_network
+from model.checkpoint import Checkpoint
+from model.manifest import CheckpointError
+from model.network import build_network
 from model.preprocess import HALF, IMAGENET_MEAN
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import Checkpoint, CheckpointError
+from model.checkpoint import Checkpoint
 from model.domain import FLOOR, Domain
+from model.manifest import CheckpointError
 
 # Middle at exp(1) and exp(2), one unit of distance at twice as much in the first, three times in the second.
 DOMAIN = Domain(np.array([1.0, 2.0]), np.diag([1 / np.log(2), 1 / np.log(3)]), threshold=1.5)

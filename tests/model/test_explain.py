@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from model import SHIPPED
+from model.architecture import STAGES
 from model.checkpoint import Checkpoint
 from model.explain import grad_cam
-from model.network import STAGES
 from model.predictor import Predictor
 from tests.pictures import noise
 
@@ -22,8 +23,9 @@ def test_it_is_the_reference_librarys(layer: str, shipped: Predictor) -> None:
         def __call__(self, output: torch.Tensor) -> torch.Tensor:
             return output.sign() * output
 
-    network = shipped.checkpoint.network()
-    pictures = shipped.preprocess.normalise(shipped.preprocess.pack([noise(seed) for seed in range(6)]))
+    network = Checkpoint.load(SHIPPED).network()
+    batch = torch.from_numpy(np.stack([noise(seed) for seed in range(6)])).permute(0, 3, 1, 2)
+    pictures = shipped.preprocess.normalise(batch)
     ours = grad_cam(network, pictures, layer).numpy()
     with GradCAM(network, [network.get_submodule(layer)]) as reference:
         theirs = reference(pictures, [Answered()] * 6)
@@ -35,7 +37,7 @@ def test_it_is_the_reference_librarys(layer: str, shipped: Predictor) -> None:
 
 
 def test_one_map_a_picture_whatever_the_layer(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor(random_checkpoint, "cpu", batch_size=2)
+    predictor = Predictor.of(random_checkpoint, "cpu", batch_size=2)
     pictures = [noise(seed, 40, 40) for seed in range(3)]
     for layer in STAGES:
         heat = predictor.explain(pictures, layer)

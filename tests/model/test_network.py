@@ -3,16 +3,8 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from model.network import (
-    CHANNEL_MEANS,
-    Architecture,
-    Head,
-    Stem,
-    TinyConv2d,
-    build_network,
-    logits,
-    logits_and_means,
-)
+from model.architecture import CHANNEL_MEANS, Architecture, Head, Stem
+from model.network import TinyConv2d, build_network, logits, logits_and_means
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 64), ("small", 32), ("small-pool", 32)])
@@ -45,11 +37,12 @@ def test_pooled_stem_halves_the_map() -> None:
     assert sides == {"small": 32, "small-pool": 16}
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
-def test_tiny_convolution_is_a_convolution(side: int) -> None:
+def test_tiny_convolution_is_a_convolution(side: int, bias: bool) -> None:
     torch.manual_seed(0)
-    tiny = TinyConv2d(5, 7, 3, padding=1, bias=False)
-    reference = nn.Conv2d(5, 7, 3, padding=1, bias=False)
+    tiny = TinyConv2d(5, 7, 3, padding=1, bias=bias)
+    reference = nn.Conv2d(5, 7, 3, padding=1, bias=bias)
     reference.load_state_dict(tiny.state_dict())
     maps = torch.randn(4, 5, side, side, requires_grad=True)
     expected, found = reference(maps), tiny(maps)

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from model import SHIPPED
+from model.architecture import CHANNEL_MEANS
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.domain import Domain, log_means
-from model.network import CHANNEL_MEANS
 from model.predictor import Predictor, Verdict
 from tests.pictures import noise
 
@@ -27,7 +27,10 @@ def test_alone_or_in_a_batch(shipped: Predictor) -> None:
 
 def test_more_pictures_than_a_batch_keep_their_order(random_checkpoint: Checkpoint) -> None:
     pictures = [noise(seed) for seed in range(11)]
-    small, large = Predictor(random_checkpoint, "cpu", batch_size=4), Predictor(random_checkpoint, "cpu")
+    small, large = (
+        Predictor.of(random_checkpoint, "cpu", batch_size=4),
+        Predictor.of(random_checkpoint, "cpu"),
+    )
     np.testing.assert_allclose(small.logits(pictures), large.logits(pictures), atol=1e-5)
 
 
@@ -42,7 +45,7 @@ def test_nothing_gives_nothing(shipped: Predictor) -> None:
 
 
 def test_prediction_is_the_sigmoid_of_the_calibrated_logit(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu")
+    predictor = Predictor.of(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu")
     expected = torch.sigmoid(torch.tensor(predictor.logits([noise()])) / 2)
     np.testing.assert_allclose(predictor.predict([noise()]), expected, atol=1e-9)
 
@@ -50,24 +53,24 @@ def test_prediction_is_the_sigmoid_of_the_calibrated_logit(random_checkpoint: Ch
 def test_extreme_logits_do_not_overflow(random_checkpoint: Checkpoint) -> None:
     weights = dict(random_checkpoint.weights)
     weights["fc.bias"] = torch.tensor([-5000.0])
-    assert Predictor(replace(random_checkpoint, weights=weights), "cpu").predict([noise()])[0] < 1e-300
+    assert Predictor.of(replace(random_checkpoint, weights=weights), "cpu").predict([noise()])[0] < 1e-300
 
 
 def test_label_one_as_fake_is_turned_round(random_checkpoint: Checkpoint) -> None:
-    real = Predictor(random_checkpoint, "cpu").predict([noise()])
-    fake = Predictor(replace(random_checkpoint, positive="FAKE"), "cpu").predict([noise()])
+    real = Predictor.of(random_checkpoint, "cpu").predict([noise()])
+    fake = Predictor.of(replace(random_checkpoint, positive="FAKE"), "cpu").predict([noise()])
     np.testing.assert_allclose(real + fake, 1)
 
 
 def test_verdict_follows_the_threshold(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor(replace(random_checkpoint, threshold=0.7), "cpu")
+    predictor = Predictor.of(replace(random_checkpoint, threshold=0.7), "cpu")
     assert predictor.verdict(0.7).label == "REAL"
     assert predictor.verdict(0.69).label == "FAKE"
     assert predictor.verdict(0.2).confidence == pytest.approx(0.8)
 
 
 def test_verdict_may_abstain(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor(random_checkpoint, "cpu")
+    predictor = Predictor.of(random_checkpoint, "cpu")
     assert predictor.verdict(0.85, abstain=0.9) == Verdict("UNCERTAIN", 0.85)
     assert predictor.verdict(0.125, abstain=0.9) == Verdict("UNCERTAIN", 0.875)
     assert predictor.verdict(0.9, abstain=0.9).label == "REAL"
@@ -76,11 +79,11 @@ def test_verdict_may_abstain(random_checkpoint: Checkpoint) -> None:
 
 def test_reading_tells_what_is_out_of_the_domain(random_checkpoint: Checkpoint) -> None:
     pictures = [noise(seed) for seed in range(4)]
-    assert Predictor(random_checkpoint, "cpu").read(pictures).in_domain is None
-    _, means = Predictor(random_checkpoint, "cpu").look(pictures)
+    assert Predictor.of(random_checkpoint, "cpu").read(pictures).in_domain is None
+    _, means = Predictor.of(random_checkpoint, "cpu").look(pictures)
     distances = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
     domain = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
-    knowing = Predictor(replace(random_checkpoint, domain=domain), "cpu")
+    knowing = Predictor.of(replace(random_checkpoint, domain=domain), "cpu")
     in_domain = knowing.read(pictures).in_domain
     assert in_domain is not None
     assert in_domain.tolist() == (distances <= domain.threshold).tolist()
@@ -99,7 +102,8 @@ def test_hackathon_state_dict_answers(linear: bool, tmp_path: Path) -> None:
         )
     torch.save(network.state_dict(), tmp_path / "x.pth")
     predictor = Predictor.load(tmp_path / "x.pth", "cpu")
-    output = network.eval()(predictor.preprocess.normalise(predictor.preprocess.pack([noise()])))
+    batch = torch.from_numpy(predictor.preprocess.pack([noise()])).permute(0, 3, 1, 2)
+    output = network.eval()(predictor.preprocess.normalise(batch))
     expected = torch.sigmoid(output) if linear else output
     np.testing.assert_allclose(predictor.predict([noise()]), expected.detach().numpy()[0], atol=1e-5)
 
@@ -109,9 +113,8 @@ def test_shipped_model_is_whole(shipped: Predictor) -> None:
     assert shipped.checkpoint.recipe["name"] == "cifake"
     assert shipped.checkpoint.metrics["validation"]["accuracy"] > 0.97
     assert shipped.checkpoint.data["training"]["pictures"] > 90_000
-    assert {tensor.dtype for tensor in shipped.checkpoint.weights.values() if tensor.ndim > 1} == {
-        torch.float16
-    }
+    weights = Checkpoint.load(SHIPPED).weights
+    assert {tensor.dtype for tensor in weights.values() if tensor.ndim > 1} == {torch.float16}
 
 
 def test_shipped_model_on_real_pictures(shipped: Predictor, data: Path) -> None:

@@ -27,7 +27,7 @@ def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> 
     for image in images:
         top, left = random.integers(0, 28, 2)
         image[top : top + 4, left : left + 4] = 250
-    found = deletion(Spotter(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images)
+    found = deletion(Spotter.of(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images)
     assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
     assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
     assert found["patches"]["fall"] < found["hottest"]["fall"] / 2
@@ -38,7 +38,7 @@ def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> 
 
 def test_on_a_real_network(random_checkpoint: Checkpoint) -> None:
     torch.manual_seed(0)
-    found = deletion(Predictor(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)]))
+    found = deletion(Predictor.of(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)]))
     for name in ("hottest", "elsewhere", "patches", "coldest"):
         low, high = found[name]["interval"]
         assert low <= found[name]["fall"] <= high

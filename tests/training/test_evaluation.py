@@ -15,7 +15,7 @@ from training.metrics import expected_calibration_error
 
 def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoint) -> None:
     images = np.stack([noise(seed) for seed in range(20)])
-    plain = Predictor(random_checkpoint, "cpu")
+    plain = Predictor.of(random_checkpoint, "cpu")
     z, means = plain.look(images)
     labels = (z > np.median(z)).astype(np.uint8)
     pictures = Pictures(images, labels, [str(i) for i in range(20)], [])
@@ -27,7 +27,7 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     knowing = replace(
         random_checkpoint, calibration=Calibration(0.1), domain=fit_domain(means[:10], means[:10])
     )
-    found = evaluate(Predictor(knowing, "cpu"), pictures)
+    found = evaluate(Predictor.of(knowing, "cpu"), pictures)
     np.testing.assert_allclose(found.uncalibrated, 1 / (1 + np.exp(-z)))
     np.testing.assert_allclose(found.predictions, 1 / (1 + np.exp(-z / 0.1)))
     assert found.figures["ece_uncalibrated"] == pytest.approx(
@@ -37,5 +37,5 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     assert 0.5 <= found.figures["in_domain"] <= 1
     assert f"{found.figures['in_domain']:.2%}" in describe_more(found.figures)
 
-    turned = evaluate(Predictor(knowing, "cpu"), pictures, "FAKE")
+    turned = evaluate(Predictor.of(knowing, "cpu"), pictures, "FAKE")
     assert turned.figures["accuracy"] == pytest.approx(1 - found.figures["accuracy"])

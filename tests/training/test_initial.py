@@ -7,8 +7,10 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
-from model.checkpoint import Checkpoint, CheckpointError
-from model.network import Architecture, Head, build_network
+from model.architecture import Architecture, Head
+from model.checkpoint import Checkpoint
+from model.manifest import CheckpointError
+from model.network import build_network
 from model.predictor import Predictor
 from tests.pictures import noise
 from training.data import Pictures
@@ -68,8 +70,8 @@ def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
     torch.manual_seed(0)
     weights = build_network(recipe.architecture).state_dict()
     images = np.stack([noise(seed) for seed in range(16)])
-    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights)
-    z = Predictor(checkpoint, "cpu").logits(images)
+    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
+    z = Predictor.of(checkpoint, "cpu").logits(images)
     says = (z > np.median(z)).astype(np.uint8)
     last = "fc" if head == "linear" else "fc.3"
     weights |= {f"{last}.bias": weights[f"{last}.bias"] - float(np.median(z))}
@@ -79,7 +81,7 @@ def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
     assert right == 0
     changed = {name for name, tensor in weights.items() if not torch.equal(tensor, opposite[name])}
     assert changed == {f"{last}.weight", f"{last}.bias"}
-    after = Predictor(replace(checkpoint, weights=opposite), "cpu").logits(images)
+    after = Predictor.of(replace(checkpoint, weights=opposite), "cpu").logits(images)
     assert ((after > 0) == (says == 0)).all()
 
 

@@ -68,7 +68,7 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert saved.metrics == checkpoint.metrics
     assert saved.domain is not None
     # Eight validation pictures are too few to leave one of them out.
-    assert runs.Predictor(saved, "cpu").read([noise()]).in_domain is not None
+    assert runs.Predictor.of(saved, "cpu").read([noise()]).in_domain is not None
     report = json.loads((out.parent / "metrics.json").read_text())
     assert report["validation"] == checkpoint.metrics["validation"]
     assert report["recipe"]["name"] == "cifake"
@@ -139,7 +139,7 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
 ) -> None:
     images = np.stack([noise(seed) for seed in range(40)])
-    z = runs.Predictor(random_checkpoint, "cpu").logits(images)
+    z = runs.Predictor.of(random_checkpoint, "cpu").logits(images)
     bias = {"fc.bias": random_checkpoint.weights["fc.bias"] - float(np.median(z))}
     first = replace(random_checkpoint, weights=random_checkpoint.weights | bias)
     first.save(tmp_path / "first.pth")

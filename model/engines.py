@@ -1,0 +1,73 @@
+"""Engines: what runs a network. One seam, so that a server may run it by what its machine does best."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+
+from model.architecture import LAYER
+from model.manifest import Manifest
+
+Kind = Literal["torch", "openvino"]
+Precision = Literal["f32", "bf16", "int8"]
+
+
+class Engine(Protocol):
+    """A network that can be asked, by one thread at a time.
+
+    name: what runs it and in which precision, for people.
+    Batches are uint8 of shape (N, size, size, 3), RGB, N at least 1.
+    """
+
+    name: str
+
+    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS)."""
+        ...
+
+    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        """Grad-CAM heat maps, float32 of shape (N, size, size) in [0, 1]."""
+        ...
+
+
+def open_engine(
+    model: Path, device: str = "auto", kind: str = "auto", precision: str = "auto", cache: Path | None = None
+) -> tuple[Manifest, Engine]:
+    """What a checkpoint says, and the engine that runs it.
+
+    device: `auto`, or a torch device. kind: `torch`, `openvino` or `auto`. precision: `f32`, `bf16`,
+    `int8` or `auto`. cache: the folder where OpenVINO's files are kept.
+
+    `auto` is torch on a GPU and OpenVINO on a CPU, in the fastest precision that the machine computes in and
+    whose answers, by the checkpoint's own record, are those of f32. Raises CheckpointError, or ValueError
+    for what cannot be had here.
+    """
+    for value, choice in ((kind, Kind), (precision, Precision)):
+        if value != "auto" and value not in get_args(choice):
+            raise ValueError(f"{value!r} is none of auto, {', '.join(get_args(choice))}")
+    if kind == "torch" or (kind == "auto" and not _cpu(device)):
+        from model.checkpoint import Checkpoint  # torch takes seconds to import, and most servers need none
+        from model.torch_engine import TorchEngine
+
+        checkpoint = Checkpoint.load(model)
+        return checkpoint, TorchEngine(checkpoint, device, precision)
+    if device not in ("auto", "cpu"):
+        raise ValueError(f"OpenVINO runs on the CPU here, not on {device!r}")
+    from model.openvino_engine import OpenVinoEngine
+    from model.prepared import prepared
+
+    manifest, folder = prepared(model, cache)
+    return manifest, OpenVinoEngine(manifest, folder, model, precision)
+
+
+def _cpu(device: str) -> bool:
+    """Whether that device is the CPU, told without torch where there is surely no other."""
+    if device != "auto":
+        return device == "cpu"
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
+        return True
+    from model.hardware import pick_device
+
+    return pick_device().type == "cpu"

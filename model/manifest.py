@@ -1,0 +1,113 @@
+"""The manifest: all that a checkpoint says besides its weights. Imports no torch."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from model.architecture import Architecture
+from model.calibration import Calibration
+from model.domain import Domain
+from model.preprocess import Preprocess
+
+Label = Literal["REAL", "FAKE"]
+
+# A precision is trusted that loses no more than this, in points of accuracy, on this many pictures.
+POINTS, RECORDED = 0.1, 10_000
+
+
+class CheckpointError(Exception):
+    """The file is missing, is not a checkpoint, or does not fit the network it names."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an input of an operation is rounded to in int8: 256 values from low to high.
+
+    operation, port: the operation's name in OpenVINO's graph, and which of its inputs it is.
+    """
+
+    operation: str
+    port: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is needed to prepare a picture, and to read a probability from a logit.
+
+    positive: what label 1 meant in the training data, by the words of this project:
+        REAL is a photograph.
+    calibration: what the logit goes through before the sigmoid.
+    threshold: a picture is called REAL where P(REAL) is at least this.
+    domain: what tells pictures like the training data from others; None where nothing does.
+    int8: the ranges of an int8 engine; empty where they were not looked for.
+    recipe, metrics, data: plain values, for people and for `/model`.
+    digest: SHA-256 of the file it was read from; empty for one not read from a file.
+    """
+
+    architecture: Architecture
+    preprocess: Preprocess
+    positive: Label = "REAL"
+    calibration: Calibration = Calibration()
+    threshold: float = 0.5
+    domain: Domain | None = None
+    int8: tuple[Range, ...] = ()
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.positive not in get_args(Label):
+            raise ValueError(f"positive must be REAL or FAKE, not {self.positive!r}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], not {self.threshold}")
+
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
+        return self.uncalibrated(self.calibration(logits))
+
+    def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
+        """P(REAL) as the network itself says it, without calibration. Shapes as for `probability`."""
+        positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
+        return positive if self.positive == "REAL" else 1 - positive
+
+    def allows(self, precision: str) -> bool:
+        """Whether this precision's answers are, by the checkpoint's own record, as good as those of f32."""
+        record = self.metrics.get("precisions", {}).get(precision, {})
+        return record.get("pictures", 0) >= RECORDED and record.get("points_lost", 100.0) <= POINTS
+
+    def values(self) -> dict[str, Any]:
+        """As plain values and arrays, but for the digest: that is the file's."""
+        return {
+            "architecture": asdict(self.architecture),
+            "preprocess": asdict(self.preprocess),
+            "positive": self.positive,
+            "calibration": asdict(self.calibration),
+            "threshold": self.threshold,
+            "domain": self.domain and asdict(self.domain),
+            "int8": [asdict(one) for one in self.int8],
+            "recipe": self.recipe,
+            "metrics": self.metrics,
+            "data": self.data,
+        }
+
+    @staticmethod
+    def fields(values: dict[str, Any]) -> dict[str, Any]:
+        """The fields that `values` gave. Raises KeyError, TypeError or ValueError where one is missing."""
+        domain = values.get("domain")
+        preprocess = values["preprocess"]
+        return {
+            "architecture": Architecture(**values["architecture"]),
+            "preprocess": Preprocess(preprocess["size"], tuple(preprocess["mean"]), tuple(preprocess["std"])),
+            "positive": values["positive"],
+            "calibration": Calibration(**values["calibration"]),
+            "threshold": values["threshold"],
+            "domain": domain and Domain.of(domain),
+            "int8": tuple(Range(**one) for one in values.get("int8", ())),
+            "recipe": values["recipe"],
+            "metrics": values["metrics"],
+            "data": values["data"],
+        }

@@ -1,0 +1,65 @@
+"""OpenVINO as the engine: the network as one compiled graph, on the CPU."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino as ov
+from openvino import properties
+from openvino.properties import hint
+
+from model.architecture import LAYER
+from model.cpus import engine_threads
+from model.manifest import Manifest
+
+if TYPE_CHECKING:
+    from model.torch_engine import TorchEngine
+
+TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "int8": ov.Type.f32}
+
+
+class OpenVinoEngine:
+    """A network that `model.convert` wrote.
+
+    manifest: what its checkpoint says. folder: where `model.xml` and, where there is one, `int8.xml` lie.
+    model: the checkpoint itself, which heat maps need.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, model: Path, precision: str = "auto") -> None:
+        """Raises ValueError for a precision that this machine or this checkpoint does not have."""
+        core = ov.Core()
+        there = {"f32"}
+        if "BF16" in core.get_property("CPU", properties.device.capabilities()):
+            there.add("bf16")
+        if (folder / "int8.xml").is_file():
+            there.add("int8")
+        if precision == "auto":
+            fastest_first = [name for name in ("int8", "bf16") if manifest.allows(name)]
+            precision = next((name for name in fastest_first if name in there), "f32")
+        if precision not in there:
+            raise ValueError(f"{precision} is not to be had here: there are {', '.join(sorted(there))}")
+        self.name = f"OpenVINO {precision} on cpu"
+        self._model = model
+        self._reference: TorchEngine | None = None
+        graph = folder / ("int8.xml" if precision == "int8" else "model.xml")
+        settings = {
+            hint.performance_mode(): hint.PerformanceMode.LATENCY,
+            hint.inference_precision(): TYPES[precision],
+            properties.inference_num_threads(): engine_threads(),
+        }
+        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+
+    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See model.engines.Engine."""
+        self._request.infer([batch], share_inputs=True)
+        z, means = (self._request.get_output_tensor(index).data for index in (0, 1))
+        return z.astype(np.float64), means.copy()
+
+    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        """See model.engines.Engine. Gradients are PyTorch's, which is imported when first asked."""
+        if self._reference is None:
+            from model.checkpoint import Checkpoint
+            from model.torch_engine import TorchEngine
+
+            self._reference = TorchEngine(Checkpoint.load(self._model), "cpu")
+        return self._reference.explain(batch, layer)

@@ -1,0 +1,44 @@
+"""PyTorch as the engine: the reference, and the one for GPUs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.architecture import LAYER
+from model.checkpoint import Checkpoint
+from model.explain import grad_cam
+from model.hardware import fast_bf16, pick_device
+from model.network import folded, logits_and_means
+
+
+class TorchEngine:
+    """A checkpoint's network with its batch norms folded into the convolutions before them."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "f32") -> None:
+        """`auto` precision is bf16 where the device has it and the checkpoint's record allows it.
+
+        Raises ValueError for a device that is not there, or int8.
+        """
+        self.device = pick_device(device)
+        if precision == "auto":
+            precision = "bf16" if fast_bf16(self.device) and checkpoint.allows("bf16") else "f32"
+        if precision == "int8":
+            raise ValueError("torch runs the network in f32 or bf16; int8 is OpenVINO's")
+        self.name = f"torch {precision} on {self.device}"
+        self._bf16 = precision == "bf16"
+        self._normalise = checkpoint.preprocess.normalise
+        network = folded(checkpoint.network())
+        self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
+
+    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See model.engines.Engine."""
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            z, means = logits_and_means(self._network, self._pictures(batch))
+        return z.double().cpu().numpy(), means.float().cpu().numpy()
+
+    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        """See model.engines.Engine."""
+        return grad_cam(self._network, self._pictures(batch), layer).cpu().numpy()
+
+    def _pictures(self, batch: np.ndarray) -> Tensor:
+        return self._normalise(torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device))

@@ -1,0 +1,24 @@
+"""What all comparisons have in common: their options, and how they tell what they found."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmarks.load import Request
+from tests.benchmarks.rounds import measure, table
+from tests.benchmarks.servers import Contender
+
+
+def run(name: str, contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int]) -> None:
+    """Measure, print a table, and write all rows to a file if asked to. The first contender is compared."""
+    parser = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
+    parser.add_argument("--connections", type=int, nargs="+", default=connections)
+    parser.add_argument("--json", type=Path, help="write every measurement there")
+    options = parser.parse_args()
+    rows = measure(contenders, options.connections, options.seconds, options.rounds)
+    print("\n" + table(rows, contenders[0][0].name))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))

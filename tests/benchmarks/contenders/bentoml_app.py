@@ -1,0 +1,18 @@
+"""BentoML with its adaptive batching."""
+
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
+
+
+@bentoml.service(traffic={"timeout": 60}, workers=1)
+class Detector:
+    def __init__(self) -> None:
+        self.opened = predictor()
+
+    @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000)
+    def predict(self, file: list[Path]) -> list[dict[str, Any]]:
+        return answers(self.opened, [path.read_bytes() for path in file])

@@ -1,0 +1,54 @@
+"""The picture of a comparison: `python -m tests.benchmarks.draw frameworks.json speed.png`."""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+OURS = "#1f6f8b"
+
+
+def draw(rows: list[dict], out: Path) -> None:
+    """Pictures a second, and the time of an answer, by service and number of requests at once."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    counts = sorted({row["connections"] for row in rows})
+    figure, (rates, times) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for place, name in enumerate(names):
+        colour = OURS if place == 0 else plt.get_cmap("Greys")(0.35 + 0.5 * place / len(names))
+        for axes, figures in ((rates, ("rate",)), (times, ("p50", "p99"))):
+            for number, wanted in enumerate(figures):
+                by = [
+                    [row[wanted] for row in rows if row["name"] == name and row["connections"] == count]
+                    for count in counts
+                ]
+                middle = [statistics.median(values) for values in by]
+                low, high = [min(values) for values in by], [max(values) for values in by]
+                style = "--" if number else "-"
+                label = name if wanted != "p99" else None
+                axes.plot(counts, middle, style, color=colour, marker="o", markersize=4, label=label)
+                axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
+    for axes, label in ((rates, "pictures a second"), (times, "milliseconds to the answer")):
+        axes.set(xscale="log", xlabel="requests at once", ylabel=label, xticks=counts, xticklabels=counts)
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    rates.set_ylim(bottom=0)
+    times.set_yscale("log")
+    times.set_title("median, and 99 of 100 (dashed)", fontsize=10)
+    rates.set_title("medians of the rounds; the band goes from the least to the most", fontsize=10)
+    rates.legend(frameon=False)
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.draw")
+    parser.add_argument("rows", type=Path, help="what a comparison wrote with --json")
+    parser.add_argument("out", type=Path, help="the PNG")
+    options = parser.parse_args()
+    draw(json.loads(options.rows.read_text()), options.out)

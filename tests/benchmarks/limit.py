@@ -1,0 +1,108 @@
+"""This service beside its limit: the engine alone on ready arrays, and a route that only parses and decodes.
+
+`python -m tests.benchmarks.limit`. What one core spends on a request and on a picture adds up, so the
+service can answer 1 / (1 / engine + 1 / parse and decode) pictures a second, if it wastes nothing.
+"""
+
+import argparse
+import io
+import json
+import statistics
+import sys
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from model.images import decode
+from model.predictor import Predictor
+from tests.benchmarks.load import form, load
+from tests.benchmarks.servers import Contender, ours, running
+from tests.pictures import encode, noise
+
+BATCH, PICTURES = 32, 10_000
+
+
+def engine_alone(predictor: Predictor, seconds: float) -> float:
+    """Pictures a second, in batches of 32 that lie ready."""
+    batch = np.stack([noise(seed) for seed in range(BATCH)])
+    predictor.look(batch)
+    count, start = 0, time.monotonic()
+    while time.monotonic() < start + seconds:
+        predictor.look(batch)
+        count += BATCH
+    return count / (time.monotonic() - start)
+
+
+def decode_alone(files: list[bytes]) -> float:
+    """Pictures a second, in one thread."""
+    start = time.monotonic()
+    for file in files:
+        decode(file)
+    return len(files) / (time.monotonic() - start)
+
+
+def archive(files: list[bytes]) -> bytes:
+    """A zip of them."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for number, data in enumerate(files):
+            file.writestr(f"{number}.png", data)
+    return packed.getvalue()
+
+
+def batch_seconds(url: str, packed: bytes) -> float:
+    """What /batch takes for an archive."""
+    request = form("archive", packed, "x.zip", "application/zip")
+    asked = urllib.request.Request(
+        url + "/batch?team=x", request.body, {"Content-Type": request.content_type}
+    )
+    start = time.monotonic()
+    with urllib.request.urlopen(asked, timeout=600) as response:
+        assert len(json.load(response)) == PICTURES
+    return time.monotonic() - start
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.limit")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    files = [encode(noise(seed)) for seed in range(PICTURES)]
+    packed, picture = archive(files), form("file", files[0])
+    predictor = Predictor.load(engine="auto", precision="auto")
+    parser_only = Contender(
+        "parse and decode",
+        (
+            sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "-b", "127.0.0.1:{port}",
+            "tests.benchmarks.contenders.parse_only:app",
+        ),
+    )  # fmt: skip
+    rows = []
+    with running(ours()) as service, running(parser_only) as parses:
+        for _ in range(options.rounds):
+            engine = engine_alone(predictor, options.seconds)
+            parsing = load(parses.url + "/predict", picture, 32, options.seconds).rate
+            http = load(service.url + "/predict", picture, 32, options.seconds).rate
+            decoding = decode_alone(files)
+            batch = PICTURES / batch_seconds(service.url, packed)
+            rows.append(
+                {
+                    "engine": engine,
+                    "parse_and_decode": parsing,
+                    "service": http,
+                    "of_the_limit": http / (1 / (1 / engine + 1 / parsing)),
+                    "decode": decoding,
+                    "batch": batch,
+                    "batch_of_the_limit": batch / (1 / (1 / engine + 1 / decoding)),
+                }
+            )
+            print({name: round(value, 3) for name, value in rows[-1].items()}, flush=True)
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        print(f"{name:20} {statistics.median(values):10.2f}  ({min(values):.2f} to {max(values):.2f})")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))

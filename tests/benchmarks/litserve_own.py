@@ -1,0 +1,53 @@
+"""LitServe's own comparison with us in it: ResNet18 at 224x224, base64 JPEG in JSON, 50 at once.
+
+`python -m tests.benchmarks.litserve_own`; LitServe and FastAPI are in the dependency group `benchmarks`.
+"""
+
+import base64
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from model.architecture import Architecture
+from model.checkpoint import Checkpoint
+from model.network import build_network
+from model.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from tests.benchmarks.command import run
+from tests.benchmarks.load import Request
+from tests.benchmarks.servers import Contender, ours
+from tests.pictures import encode, noise
+
+HERE = "tests.benchmarks.contenders"
+LITSERVE = Contender(
+    "LitServe", (sys.executable, "-m", f"{HERE}.resnet224_litserve", "{port}"), ready="/health"
+)
+FASTAPI = Contender(
+    "FastAPI, uvicorn",
+    (sys.executable, "-m", "uvicorn", f"{HERE}.resnet224_fastapi:app", "--port", "{port}", "--no-access-log"),
+)
+
+
+def untrained(path: Path) -> None:
+    """A checkpoint of torchvision's ResNet18 at 224x224; its weights change nothing in its speed."""
+    torch.manual_seed(0)
+    architecture = Architecture("imagenet", "linear")
+    weights = build_network(architecture).state_dict()
+    Checkpoint(architecture, Preprocess(224, IMAGENET_MEAN, IMAGENET_STD), weights=weights).save(path)
+
+
+def posted(name: str) -> Request:
+    """The picture as the field `name` of a JSON object."""
+    text = base64.b64encode(encode(noise(0, 224, 224), "JPEG")).decode()
+    return Request(json.dumps({name: text}).encode(), "application/json")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "resnet18.pth"
+        untrained(model)
+        us = ours(CIFAKE_MODEL=str(model), CIFAKE_CACHE_DIR=folder, CIFAKE_THREADS="50")
+        others = [(one, posted("image_data")) for one in (LITSERVE, FASTAPI)]
+        run("litserve_own", [(us, posted("file")), *others], connections=(50,))

@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 serve: $(VENV)/installed
 	CIFAKE_BIND=$${CIFAKE_BIND:-127.0.0.1:$(PORT)} $(BIN)/gunicorn -c api/gunicorn.conf.py "api.app:create_app()"
 
+# Tests run side by side, one for each processor, and so each computes in one thread.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/linters
 	$(BIN)/ruff check .

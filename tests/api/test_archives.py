@@ -49,7 +49,9 @@ def test_unsafe_paths(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "inner", [zipped({"1.png": b"a"}), gzip.compress(b"a"), tar_of((member("1.png", 1), b"a"))]
+    "inner",
+    [zipped({"1.png": b"a"}), gzip.compress(b"a"), tar_of((member("1.png", 1), b"a"))],
+    ids=["zip", "gzip", "tar"],
 )
 def test_archives_within(inner: bytes) -> None:
     problem = refused(zipped({"inner.png": inner}))

@@ -46,9 +46,9 @@ class Service:
         self,
         predictor: PredictorLike,
         limits: ImageLimits,
-        batch_size: int = 32,
-        queue_size: int = 1024,
-        seconds: float = 30.0,
+        batch_size: int,
+        queue_size: int,
+        seconds: float,
     ) -> None:
         self.predictor = predictor
         self.limits = limits

@@ -123,7 +123,7 @@ def quantise(options: Namespace) -> None:
 
     checkpoint = Checkpoint.load(options.model)
     pictures = read_training(options.data, checkpoint.preprocess).pictures
-    checkpoint = quantising.quantise(options.model, pictures)
+    checkpoint = quantising.quantise(checkpoint, pictures)
     checkpoint.save(options.model)
     print(quantising.describe(checkpoint.metrics["precisions"]))
 

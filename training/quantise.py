@@ -21,14 +21,13 @@ from training.data import Pictures
 CALIBRATED = 512
 
 
-def quantise(model: Path, trained_on: Pictures) -> Checkpoint:
-    """The checkpoint in a file, with int8 ranges and with a record of bf16 and int8 beside f32.
+def quantise(plain: Checkpoint, trained_on: Pictures) -> Checkpoint:
+    """The checkpoint with int8 ranges and a record of bf16 and int8 beside f32.
 
     trained_on: pictures that the model knows. Ranges come from some of them, the record from 10,000.
     bf16 is PyTorch's, which every processor computes, if slowly.
     """
-    plain = Checkpoint.load(model)
-    checkpoint = replace(plain, int8=int8_ranges(plain, trained_on.images))
+    checkpoint = replace(plain, int8=int8_ranges(plain, trained_on.sample(CALIBRATED).images))
     judged = trained_on.sample(RECORDED)
     with tempfile.TemporaryDirectory() as folder:
         ranged = Path(folder) / "model.pth"
@@ -53,13 +52,11 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
     Quantization", arXiv 2106.08295, section 3). NNCF's correction of biases is left out: a range is all
     that a checkpoint has to carry.
     """
-    count = min(CALIBRATED, len(pictures))
-    spread = pictures[np.linspace(0, len(pictures) - 1, count).astype(int)]
     found = nncf.quantize(
         graph(checkpoint),
-        nncf.Dataset([picture[None] for picture in spread]),
+        nncf.Dataset([picture[None] for picture in pictures]),
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(spread),
+        subset_size=len(pictures),
         advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
     )
     return ranges_of(found)

@@ -16,7 +16,7 @@ def test_a_checkpoint_that_knows_int8(random_checkpoint: Checkpoint, tmp_path: P
     path = tmp_path / "model.pth"
     random_checkpoint.save(path)
     pictures = Pictures(IMAGES, (np.arange(30) % 2).astype(np.uint8), [str(i) for i in range(30)], [])
-    found = quantise(path, pictures)
+    found = quantise(Checkpoint.load(path), pictures)
     convolutions = [one for one in found.int8 if one.operation.endswith("Convolution")]
     assert len(convolutions) == 19  # of 20: the first of layer1 reads what was rounded before the max-pool
     assert all(one.low < one.high for one in found.int8)

@@ -1,14 +1,11 @@
 """Our checkpoint, engine and preprocessing, for other frameworks to serve."""
 
-import threading
 from typing import Any
 
 import numpy as np
 
 from model.images import decode
 from model.predictor import Predictor
-
-_one_at_a_time = threading.Lock()
 
 
 def predictor() -> Predictor:

@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipe", choices=RECIPES, default="cifake")
     command.add_argument("--data", type=Path, required=True, help=LABELLED)
+    command.add_argument("--seed", type=_seed, help="of all that is random; else the recipe's")
     command.add_argument(
         "--init", help="first weights: none, imagenet, shipped, or a checkpoint's path; else the recipe's"
     )
@@ -138,6 +139,14 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         help="of a hackathon tree: trained towards the folder's word, its detector's, or the mean of both",
     )
     command.add_argument("--device", default="auto")
+
+
+def _seed(text: str) -> int:
+    """A seed that NumPy and PyTorch both take; argparse words the ValueError."""
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise ValueError
+    return seed
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from training.data import LABELS, DataError, picture_files
 from training.initial import initial_weights
 from training.metrics import describe, score
 from training.overlap import SAME, nearest
-from training.recipes import RECIPES
+from training.recipes import RECIPES, Recipe
 from training.reports import write_csv, write_json
 from training.sources import Source, read_test, read_training
 
@@ -43,11 +43,11 @@ def merge(options: Namespace) -> None:
 
 def train(options: Namespace) -> None:
     """A checkpoint, and beside it the run's tables, figures and plots."""
-    recipe = RECIPES[options.recipe]
+    recipe = _recipe(options)
     how = runs.Options(options.init, options.resume, options.device)
-    _check_early(options)
+    _check_early(recipe, options)
     start = time.monotonic()
-    source = _source(options)
+    source = _source(recipe, options)
     positive = options.label_1 or _looked(source, options)
     checkpoint = runs.run(recipe, source, options.out, how, positive)
     drawn = plots.plot_run(options.out.parent)
@@ -60,10 +60,10 @@ def train(options: Namespace) -> None:
 
 def crossvalidate(options: Namespace) -> None:
     """Figures of predictions that were each made by a model without that picture."""
-    recipe = RECIPES[options.recipe]
+    recipe = _recipe(options)
     how = runs.Options(options.init, device=options.device)
-    _check_early(options)
-    source = _source(options)
+    _check_early(recipe, options)
+    source = _source(recipe, options)
     if options.sample:
         source = replace(source, pictures=source.pictures.sample(options.sample))
     pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
@@ -206,15 +206,19 @@ def submission(options: Namespace) -> None:
     print(f"{archive}: predictions for all {len(expected)} test pictures, README and presentation")
 
 
-def _check_early(options: Namespace) -> None:
-    """What would fail after the minutes that reading takes fails now."""
+def _recipe(options: Namespace) -> Recipe:
     recipe = RECIPES[options.recipe]
+    return recipe if options.seed is None else replace(recipe, seed=options.seed)
+
+
+def _check_early(recipe: Recipe, options: Namespace) -> None:
+    """What would fail after the minutes that reading takes fails now."""
     pick_device(options.device)
     initial_weights(options.init or recipe.init, recipe.architecture)
 
 
-def _source(options: Namespace) -> Source:
-    source = read_training(options.data, RECIPES[options.recipe].preprocess, options.target)
+def _source(recipe: Recipe, options: Namespace) -> Source:
+    source = read_training(options.data, recipe.preprocess, options.target)
     _tell_source(source, options.data)
     return source
 

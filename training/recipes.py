@@ -133,6 +133,8 @@ RECIPES = {
             distil=(0.0, 0.0, 0.0, 0.7),
             patience=24,
         ),
+        # A first look at new pictures, or at what chance does: a fifteenth of the work.
+        Recipe("quick", cycles=((16, 16, 24, 32),)),
         # Synergy'25. The publication says flips and slight rotations; 10 degrees are ours.
         replace(
             _PUBLISHED,

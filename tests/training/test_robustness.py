@@ -17,7 +17,7 @@ class Brightness:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
 
-    def read(self, pictures: list[np.ndarray]) -> Reading:
+    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
         sides = np.array([picture.shape[0] for picture in pictures])
         return Reading(np.array([picture.mean() / 255 for picture in pictures]), sides == 32)
 

@@ -1,5 +1,6 @@
 """From a checkpoint to OpenVINO's files. Imports torch, and so runs in a process of its own."""
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoint import Checkpoint
+from model.manifest import CheckpointError
 from model.network import TinyConv2d, folded, logits_and_means
 from model.prepared import write_manifest
 from model.quantised import quantise
@@ -46,3 +48,10 @@ def convert(model: Path, folder: Path) -> None:
         quantise(network, checkpoint.int8)
         ov.save_model(network, folder / "int8.xml", compress_to_fp16=False)
     write_manifest(checkpoint, folder / "manifest.npz")
+
+
+if __name__ == "__main__":
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    except CheckpointError as error:
+        sys.exit(str(error))

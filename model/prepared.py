@@ -6,11 +6,10 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ from model.manifest import CheckpointError, Manifest
 
 # Counts up when the files are made in another way.
 WAY = 1
+
+ROOT = Path(__file__).parents[1]
 
 
 def prepared(model: Path, cache: Path | None = None) -> tuple[Manifest, Path]:
@@ -69,18 +70,14 @@ def _make(model: Path, folder: Path) -> None:
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:
         # In a process of its own: torch, once imported, would stay with this one.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            pool.submit(_convert, model, unfinished).result()
+        command = [sys.executable, "-m", "model.convert", str(model.absolute()), str(unfinished.absolute())]
+        ended = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        if ended.returncode:
+            raise CheckpointError(f"{model} cannot be prepared for OpenVINO: {ended.stderr.strip()}")
         unfinished.rename(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-
-
-def _convert(model: Path, folder: Path) -> None:
-    from model.convert import convert
-
-    convert(model, folder)
 
 
 def _writable(cache: Path) -> Path:

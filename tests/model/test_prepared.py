@@ -76,10 +76,9 @@ def test_a_server_needs_no_torch(random_checkpoint: Checkpoint, tmp_path: Path) 
     random_checkpoint.save(tmp_path / "model.pth")
     program = (
         "import sys; from api.app import create_app\n"
-        "if __name__ == '__main__':\n"
-        "    app = create_app({'MODEL': sys.argv[1], 'CACHE_DIR': sys.argv[2]})\n"
-        "    assert app.test_client().get('/readyz').status_code == 200\n"
-        "    print('torch' in sys.modules)\n"
+        "app = create_app({'MODEL': sys.argv[1], 'CACHE_DIR': sys.argv[2]})\n"
+        "assert app.test_client().get('/readyz').status_code == 200\n"
+        "print('torch' in sys.modules)\n"
     )
     (tmp_path / "serve.py").write_text(program)
     ended = subprocess.run(

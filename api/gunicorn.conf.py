@@ -8,18 +8,20 @@ from gunicorn.workers.base import Worker
 
 from api.memory import return_freed_memory
 from api.settings import load_settings
-from model.cpus import available_cpus
+from model.cpus import available_cpus, runs_on_cpu
 
 settings = Config(os.getcwd())
 load_settings(settings, {})
 
 bind = settings["BIND"]
-workers = settings["WORKERS"]
+# A picture costs Python as much as the engine, and Python computes on one core a process.
+workers = settings["WORKERS"] or (available_cpus() if runs_on_cpu(settings["DEVICE"]) else 1)
 threads = settings["THREADS"]
 worker_class = "gthread"
 # The model is loaded in each worker: the threads that torch starts do not survive a fork.
 preload_app = False
-# torch reads this when it is imported. More threads than the quota pays for only wait for one another.
+# NumPy and torch read this when they are imported, which is later. More threads than the quota pays for only
+# wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus() // workers)))
 # In memory: a worker that touches a file on a busy disk to show that it is alive may look dead.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None

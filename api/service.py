@@ -1,6 +1,7 @@
 """What every route needs: the predictor and its queue, the limits on a picture, and whether it is ready."""
 
 import time
+from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,7 +23,7 @@ class PredictorLike(Protocol):
     checkpoint: Manifest
     preprocess: Preprocess
 
-    def read(self, pictures: list[np.ndarray]) -> Reading: ...
+    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading: ...
 
     def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict: ...
 
@@ -59,8 +60,8 @@ class Service:
     def warm_up(self) -> None:
         """Put pictures through the model, one and a batch; the first calls are the slow ones."""
         size = self.predictor.preprocess.size
-        for count in (1, self.batcher.size):
-            self.predictor.read([np.zeros((size, size, 3), np.uint8)] * count)
+        for count, alone in product((1, self.batcher.size), (True, False)):
+            self.predictor.read([np.zeros((size, size, 3), np.uint8)] * count, alone)
         self.ready = True
 
     def picture(self, data: bytes) -> Picture:
@@ -85,8 +86,8 @@ class Service:
         """Seconds that this request still has."""
         return self.seconds - (time.monotonic() - g.begun)
 
-    def _compute(self, pictures: list[np.ndarray]) -> list[Answer]:
-        reading = self.predictor.read(pictures)
+    def _compute(self, pictures: list[np.ndarray], alone: bool) -> list[Answer]:
+        reading = self.predictor.read(pictures, alone)
         known = [None] * len(pictures) if reading.in_domain is None else reading.in_domain.tolist()
         return list(map(Answer, reading.predictions.round(6).tolist(), known))
 

@@ -14,16 +14,20 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. Its environment variable is `CIFAKE_` and its name; its type is the default's."""
+    """One setting. Its environment variable is `CIFAKE_` and its name; its type is the default's.
+
+    least: the smallest number it may be.
+    """
 
     name: str
     default: int | str
     help: str
+    least: int = 1
 
 
 SETTINGS = (
     Setting("BIND", "127.0.0.1:8000", "address and port to listen on"),
-    Setting("WORKERS", 1, "processes, each with a model of its own"),
+    Setting("WORKERS", 0, "processes, each with a model of its own; 0: one a processor, or one on a GPU", 0),
     Setting("THREADS", 32, "requests that a worker takes at once; the model answers them in batches"),
     Setting("MODEL", str(SHIPPED), "checkpoint to serve"),
     Setting("DEVICE", "auto", "`auto` (CUDA, then MPS, then CPU) or a torch device"),
@@ -49,7 +53,7 @@ class SettingsError(ValueError):
 def load_settings(config: Config, overrides: Mapping[str, Any]) -> None:
     """Fill `config`: defaults, then the environment, then `overrides`.
 
-    Raises SettingsError for a value of the wrong type, or a limit below 1.
+    Raises SettingsError for a value of the wrong type, or a number that is too small.
     """
     config.from_mapping({setting.name: setting.default for setting in SETTINGS})
     config.from_prefixed_env(PREFIX)
@@ -57,7 +61,9 @@ def load_settings(config: Config, overrides: Mapping[str, Any]) -> None:
     for setting in SETTINGS:
         value = config[setting.name]
         if isinstance(setting.default, int):
-            if type(value) is not int or value < 1:
-                raise SettingsError(f"{PREFIX}_{setting.name} must be a whole number from 1, not {value!r}")
+            if type(value) is not int or value < setting.least:
+                raise SettingsError(
+                    f"{PREFIX}_{setting.name} must be a whole number from {setting.least}, not {value!r}"
+                )
         else:
             config[setting.name] = str(value)  # from_prefixed_env reads a folder named 2025 as a number

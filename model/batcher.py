@@ -4,7 +4,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 Q = TypeVar("Q")
@@ -33,7 +35,7 @@ class _Job(Generic[Q, A]):
     questions: Sequence[Q]
     deadline: float
     asked: float
-    event: threading.Event = field(default_factory=threading.Event)
+    woken: SimpleQueue[None] = field(default_factory=SimpleQueue)  # in C, where an Event is Python
     leads: bool = False
     answers: Answers[A] | None = None
     error: BaseException | None = None
@@ -49,11 +51,13 @@ class Batcher(Generic[Q, A]):
     A thread that asks while nothing is computed computes at once, and hands the lead to one of those who
     came meanwhile: batches grow with the load, and nobody waits for company.
 
-    compute: answers for 1 to `size` questions. size: the most questions of a batch. room: the most
-    questions that wait.
+    compute: answers for 1 to `size` questions, told whether they are one caller's and nobody else waits.
+    size: the most questions of a batch. room: the most questions that wait.
     """
 
-    def __init__(self, compute: Callable[[list[Q]], Sequence[A]], size: int = 32, room: int = 1024) -> None:
+    def __init__(
+        self, compute: Callable[[list[Q], bool], Sequence[A]], size: int = 32, room: int = 1024
+    ) -> None:
         self._compute = compute
         self.size = size
         self._room = room
@@ -79,7 +83,8 @@ class Batcher(Generic[Q, A]):
             if not self._led:
                 self._led = job.leads = True
         if not job.leads:
-            job.event.wait(min(seconds, threading.TIMEOUT_MAX))
+            with suppress(Empty):
+                job.woken.get(timeout=min(seconds, threading.TIMEOUT_MAX))
         while not self._over(job):
             self._lead(job)
         if job.error:
@@ -114,9 +119,10 @@ class Batcher(Generic[Q, A]):
                 self._led = heir is not None
                 if heir:
                     heir.leads = True
-        for job in [*batch, heir]:
-            if job:
-                job.event.set()
+        if heir:  # first, so that the next batch is computed while the others write their answers
+            heir.woken.put(None)
+        for job in batch:
+            job.woken.put(None)
 
     def _take(self) -> list[_Job[Q, A]]:
         """The next batch: those whose time is not up, as many as fit. Called with the lock held."""
@@ -129,7 +135,7 @@ class Batcher(Generic[Q, A]):
                 self.waiting -= len(job.questions)
                 if job.deadline <= now:
                     job.error = DeadlineError()
-                    job.event.set()
+                    job.woken.put(None)
                 else:
                     room -= len(job.questions)
                     batch.append(job)
@@ -139,7 +145,8 @@ class Batcher(Generic[Q, A]):
     def _answer(self, batch: list[_Job[Q, A]]) -> None:
         begun = time.monotonic()
         try:
-            values = list(self._compute([question for job in batch for question in job.questions]))
+            questions = [question for job in batch for question in job.questions]
+            values = list(self._compute(questions, len(batch) == 1 and not self.waiting))
         except BaseException as error:  # whoever leads, it is everyone's
             for job in batch:
                 job.error = error

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -36,3 +37,14 @@ def engine_threads() -> int:
     """Threads that an engine in this process may use: what `OMP_NUM_THREADS` says, or every processor."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     return int(said) if said.isdigit() and int(said) else available_cpus()
+
+
+def runs_on_cpu(device: str) -> bool:
+    """Whether that device is the CPU, told without torch where there is surely no other."""
+    if device != "auto":
+        return device == "cpu"
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
+        return True
+    from model.hardware import pick_device
+
+    return pick_device().type == "cpu"

@@ -40,10 +40,10 @@ class Domain:
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Domain":
         """From its parts by name, arrays or tensors. Raises KeyError where one is missing."""
-        middle, whitening = (np.asarray(values[name], np.float64) for name in ("middle", "whitening"))
+        middle, whitening = (np.asarray(values[name], np.float32) for name in ("middle", "whitening"))
         return cls(middle, whitening, float(values["threshold"]))
 
 
 def log_means(means: np.ndarray) -> np.ndarray:
-    """The logarithms that a domain is made of, float64 of the means' shape."""
-    return np.log(means.astype(np.float64) + FLOOR)
+    """The logarithms that a domain is made of, float32 of the means' shape."""
+    return np.log(np.asarray(means, np.float32) + np.float32(FLOOR))

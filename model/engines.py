@@ -1,13 +1,12 @@
 """Engines: what runs a network. One seam, so that a server may run it by what its machine does best."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from model.architecture import LAYER
+from model.cpus import runs_on_cpu
 from model.manifest import Manifest
 
 Kind = Literal["torch", "openvino"]
@@ -23,8 +22,13 @@ class Engine(Protocol):
 
     name: str
 
-    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS)."""
+    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS).
+
+        alone: nobody else waits, and a CPU may put all its cores to this batch. Cores that work on
+        one batch together wait for one another at every layer, so that in a crowd each is better off
+        with a batch of its own.
+        """
         ...
 
     def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
@@ -47,7 +51,7 @@ def open_engine(
     for value, choice in ((kind, Kind), (precision, Precision)):
         if value != "auto" and value not in get_args(choice):
             raise ValueError(f"{value!r} is none of auto, {', '.join(get_args(choice))}")
-    if kind == "torch" or (kind == "auto" and not _cpu(device)):
+    if kind == "torch" or (kind == "auto" and not runs_on_cpu(device)):
         from model.checkpoint import Checkpoint  # torch takes seconds to import, and most servers need none
         from model.torch_engine import TorchEngine
 
@@ -60,14 +64,3 @@ def open_engine(
 
     manifest, folder = prepared(model, cache)
     return manifest, OpenVinoEngine(manifest, folder, model, precision)
-
-
-def _cpu(device: str) -> bool:
-    """Whether that device is the CPU, told without torch where there is surely no other."""
-    if device != "auto":
-        return device == "cpu"
-    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
-        return True
-    from model.hardware import pick_device
-
-    return pick_device().type == "cpu"

@@ -9,7 +9,7 @@ from openvino import properties
 from openvino.properties import hint
 
 from model.architecture import LAYER
-from model.cpus import engine_threads
+from model.cpus import available_cpus, engine_threads
 from model.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -33,26 +33,31 @@ class OpenVinoEngine:
             there.add("bf16")
         if (folder / "int8.xml").is_file():
             there.add("int8")
-        if precision == "auto":
-            fastest_first = [name for name in ("int8", "bf16") if manifest.allows(name)]
-            precision = next((name for name in fastest_first if name in there), "f32")
-        if precision not in there:
-            raise ValueError(f"{precision} is not to be had here: there are {', '.join(sorted(there))}")
+        precision = choose(precision, manifest, there)
         self.name = f"OpenVINO {precision} on cpu"
         self._model = model
         self._reference: TorchEngine | None = None
         graph = folder / ("int8.xml" if precision == "int8" else "model.xml")
-        settings = {
-            hint.performance_mode(): hint.PerformanceMode.LATENCY,
-            hint.inference_precision(): TYPES[precision],
-            properties.inference_num_threads(): engine_threads(),
-        }
-        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
 
-    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def compiled(threads: int) -> ov.InferRequest:
+            settings = {
+                hint.performance_mode(): hint.PerformanceMode.LATENCY,
+                hint.inference_precision(): TYPES[precision],
+                properties.inference_num_threads(): threads,
+                # Every process would pin its threads to the same first cores.
+                hint.enable_cpu_pinning(): False,
+            }
+            return core.compile_model(graph, "CPU", settings).create_infer_request()
+
+        share, all_cores = engine_threads(), available_cpus()
+        self._crowded = compiled(share)
+        self._alone = compiled(all_cores) if all_cores > share else self._crowded
+
+    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """See model.engines.Engine."""
-        self._request.infer([batch], share_inputs=True)
-        z, means = (self._request.get_output_tensor(index).data for index in (0, 1))
+        request = self._alone if alone else self._crowded
+        request.infer([batch], share_inputs=True)
+        z, means = (request.get_output_tensor(index).data for index in (0, 1))
         return z.astype(np.float64), means.copy()
 
     def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
@@ -63,3 +68,16 @@ class OpenVinoEngine:
 
             self._reference = TorchEngine(Checkpoint.load(self._model), "cpu")
         return self._reference.explain(batch, layer)
+
+
+def choose(precision: str, manifest: Manifest, there: set[str]) -> str:
+    """The precision asked for; for `auto` the fastest of those there that the checkpoint's record allows.
+
+    Raises ValueError for one that is not there.
+    """
+    if precision == "auto":
+        fastest_first = [name for name in ("int8", "bf16") if manifest.allows(name)]
+        return next((name for name in fastest_first if name in there), "f32")
+    if precision not in there:
+        raise ValueError(f"{precision} is not to be had here: there are {', '.join(sorted(there))}")
+    return precision

@@ -77,12 +77,13 @@ class Predictor:
         """From a checkpoint file; see `model.engines.open_engine` for the arguments and errors."""
         return cls(*open_engine(Path(path), device, engine, precision, cache))
 
-    def read(self, pictures: Pictures) -> Reading:
+    def read(self, pictures: Pictures, alone: bool = True) -> Reading:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
 
-        A picture's answer does not depend on the others in the list, but for rounding (1e-6).
+        alone: see `model.engines.Engine`. A picture's answer does not depend on the others in the list, but
+        for rounding (1e-6).
         """
-        z, means = self.look(pictures)
+        z, means = self.look(pictures, alone)
         domain = self.checkpoint.domain
         return Reading(self.checkpoint.probability(z), domain.holds(means) if domain else None)
 
@@ -94,12 +95,12 @@ class Predictor:
         """What the network says of label 1 before calibration, float64 of shape (N,)."""
         return self.look(pictures)[0]
 
-    def look(self, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, pictures: Pictures, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Logits, and the channel means that the domain is judged by, float32 of shape (N, CHANNEL_MEANS)."""
         parts = []
         for batch in self._parts(pictures):
             with self._lock:
-                parts.append(self.engine.look(batch))
+                parts.append(self.engine.look(batch, alone))
         if not parts:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
         return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])

@@ -30,8 +30,8 @@ class TorchEngine:
         network = folded(checkpoint.network())
         self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
 
-    def look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See model.engines.Engine."""
+    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """See model.engines.Engine. PyTorch's threads are the process's own: `alone` changes nothing."""
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             z, means = logits_and_means(self._network, self._pictures(batch))
         return z.double().cpu().numpy(), means.float().cpu().numpy()

@@ -24,7 +24,7 @@ class MeanPredictor:
     checkpoint = Manifest(Architecture(), Preprocess())
     preprocess = Preprocess()
 
-    def read(self, pictures: list[np.ndarray]) -> Reading:
+    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
         means = [picture.mean() / 255 for picture in pictures]
         return Reading(np.array(means), np.array([picture.max() > 25 for picture in pictures], bool))
 

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +32,54 @@ def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
 
 def test_the_model_is_warm_before_the_first_request() -> None:
     class Counting(MeanPredictor):
-        calls = 0
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, bool]] = []
 
-        def read(self, pictures: list[np.ndarray]) -> Reading:
-            self.calls += 1
+        def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+            self.seen.append((len(pictures), alone))
             return super().read(pictures)
 
     predictor = Counting()
     app = create_app({}, predictor)
-    assert predictor.calls == 2  # alone and in a batch
+    assert predictor.seen == [(1, True), (1, False), (32, True), (32, False)]
     assert app.test_client().get("/readyz").status_code == 200
+
+
+def gunicorn_configuration() -> dict[str, object]:
+    path = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
+    values: dict[str, object] = {}
+    exec(compile(path.read_text(), str(path), "exec"), values)
+    return values
 
 
 def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAKE_BIND", "0.0.0.0:9999")
     monkeypatch.setenv("CIFAKE_WORKERS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch puts it back
-    path = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
-    values: dict[str, object] = {}
-    exec(compile(path.read_text(), str(path), "exec"), values)
+    values = gunicorn_configuration()
     assert (values["bind"], values["workers"]) == ("0.0.0.0:9999", 2)
     assert values["worker_class"] == "gthread"
     assert values["preload_app"] is False
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "processes", "threads"),
+    [("cpu", "0", 4, "1"), ("cpu", "2", 2, "2"), ("cpu", "8", 8, "1"), ("cuda", "0", 1, "4")],
+)
+def test_gunicorn_shares_out_the_processors(
+    device: str, workers: str, processes: int, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.cpus.available_cpus", lambda: 4)
+    monkeypatch.setenv("CIFAKE_DEVICE", device)
+    monkeypatch.setenv("CIFAKE_WORKERS", workers)
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # monkeypatch puts it back
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert gunicorn_configuration()["workers"] == processes
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
+def test_gunicorn_reads_its_configuration_before_numpy_is_imported() -> None:
+    # NumPy makes its threads when it is imported, as many as it is told by then.
+    program = "import sys, runpy; runpy.run_path('api/gunicorn.conf.py'); assert 'numpy' not in sys.modules"
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", program], cwd=root, check=True)

@@ -173,7 +173,7 @@ def test_abstain_must_be_a_confidence(query: str, client: FlaskClient) -> None:
 def test_what_is_unlike_the_training_data_is_flagged(client: FlaskClient) -> None:
     assert ask(client, "", value=20).json["in_domain"] is False
     unknowing = MeanPredictor()
-    unknowing.read = lambda pictures: Reading(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
+    unknowing.read = lambda pictures, alone: Reading(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
     assert ask(create_app({}, unknowing).test_client(), "").json["in_domain"] is None
 
 

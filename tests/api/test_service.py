@@ -21,10 +21,12 @@ class Held(MeanPredictor):
         self.warm = False
         self.begun, self.let = threading.Semaphore(0), threading.Event()
         self.sizes: list[int] = []
+        self.alone: list[bool] = []
 
-    def read(self, pictures: list[np.ndarray]) -> Reading:
+    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
         if self.warm:
             self.sizes.append(len(pictures))
+            self.alone.append(alone)
             self.begun.release()
             assert self.let.wait(10)
         return super().read(pictures)
@@ -61,6 +63,7 @@ def test_requests_that_come_together_are_computed_together() -> None:
         predictor.let.set()
         assert [future.result(10) for future in [first, *rest]] == [(200, None)] * 7
     assert predictor.sizes == [1, 4, 2]
+    assert predictor.alone == [True, False, False]  # all cores for one picture, one for each of several
 
 
 def test_a_full_queue_is_told_at_once() -> None:

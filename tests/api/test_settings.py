@@ -33,8 +33,14 @@ def test_environment_then_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "true"])
 def test_senseless_numbers_are_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAKE_MAX_BATCH_FILES", value)
-    with pytest.raises(SettingsError, match="CIFAKE_MAX_BATCH_FILES must be a whole number"):
+    with pytest.raises(SettingsError, match="CIFAKE_MAX_BATCH_FILES must be a whole number from 1"):
         loaded()
+
+
+def test_none_is_a_number_of_workers() -> None:
+    assert loaded(WORKERS=0)["WORKERS"] == 0
+    with pytest.raises(SettingsError, match="CIFAKE_WORKERS must be a whole number from 0"):
+        loaded(WORKERS=-1)
 
 
 def test_readme_lists_every_setting() -> None:

@@ -12,13 +12,15 @@ class Engine:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.alone: list[bool] = []
         self.begun = threading.Semaphore(0)
         self.let = threading.Semaphore(0)
         self.busy = threading.Lock()
 
-    def __call__(self, questions: list[int]) -> list[int]:
+    def __call__(self, questions: list[int], alone: bool) -> list[int]:
         assert self.busy.acquire(blocking=False), "two batches at once"
         self.batches.append(questions)
+        self.alone.append(alone)
         self.begun.release()
         assert self.let.acquire(timeout=10)
         self.busy.release()
@@ -49,7 +51,7 @@ class Desk:
 
 
 def test_alone_nobody_waits() -> None:
-    batcher = Batcher(lambda questions: [2 * question for question in questions])
+    batcher = Batcher(lambda questions, alone: [2 * question for question in questions])
     answers = batcher.ask([3])
     assert answers.values == [6]
     assert batcher.ask([4, 5]).values == [8, 10]
@@ -61,6 +63,7 @@ def test_what_comes_while_it_computes_is_computed_together() -> None:
     desk.let_all()
     assert [future.result(10).values for future in [desk.first, *rest]] == [[2 * n] for n in range(7)]
     assert desk.engine.batches == [[0], [1, 2, 3, 4], [5, 6]]
+    assert desk.engine.alone == [True, False, False]
     assert rest[0].result().queued > 0
     assert desk.batcher.waiting == 0
 
@@ -74,6 +77,7 @@ def test_singles_and_lists_take_turns() -> None:
     singles[-1].result(10)
     desk.pool.shutdown()
     assert desk.engine.batches == [[0], [1, 2], [10, 11], [3, 4], [20, 21], [5]]
+    assert desk.engine.alone == [True, False, False, False, False, True]
 
 
 def test_no_room() -> None:
@@ -113,7 +117,7 @@ def test_time_that_is_up_when_the_batch_is_made() -> None:
 def test_an_error_is_told_to_all_of_its_batch_and_the_next_goes_on() -> None:
     broken = [True]
 
-    def compute(questions: list[int]) -> list[int]:
+    def compute(questions: list[int], alone: bool) -> list[int]:
         if broken.pop() if broken else False:
             raise RuntimeError("out of order")
         return questions
@@ -125,7 +129,7 @@ def test_an_error_is_told_to_all_of_its_batch_and_the_next_goes_on() -> None:
 
 
 def test_many_threads_each_get_their_own_answer() -> None:
-    batcher = Batcher(lambda questions: [2 * question for question in questions], size=8)
+    batcher = Batcher(lambda questions, alone: [2 * question for question in questions], size=8)
 
     def ask(number: int) -> list[int]:
         several = list(range(number, number + 1 + number % 3))

@@ -1,9 +1,10 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from model.cpus import available_cpus
+from model.cpus import available_cpus, engine_threads, runs_on_cpu
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,20 @@ def test_cgroup_v1(quota: str, cpus: int, tmp_path: Path) -> None:
 
 def test_no_control_group(tmp_path: Path) -> None:
     assert available_cpus(tmp_path) == 16
+
+
+@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("0", 5), ("many", 5), (None, 5)])
+def test_threads_of_an_engine(said: str | None, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.cpus.available_cpus", lambda: 5)
+    monkeypatch.setenv("OMP_NUM_THREADS", said or "")
+    if said is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    assert engine_threads() == threads
+
+
+def test_where_an_engine_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runs_on_cpu("cpu")
+    assert not runs_on_cpu("cuda")
+    monkeypatch.setattr("os.path.exists", lambda path: False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert runs_on_cpu("auto")

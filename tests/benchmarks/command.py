@@ -14,7 +14,7 @@ def run(name: str, contenders: Sequence[tuple[Contender, Request]], connections:
     """Measure, print a table, and write all rows to a file if asked to. The first contender is compared."""
     parser = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--connections", type=int, nargs="+", default=connections)
     parser.add_argument("--json", type=Path, help="write every measurement there")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-OURS = "#1f6f8b"
+COLOURS = ["#1f6f8b", "#c2703d", "#7a9a3a", "#8a6bb0", "#555555", "#b0a040"]
 
 
 def draw(rows: list[dict], out: Path) -> None:
@@ -20,7 +20,7 @@ def draw(rows: list[dict], out: Path) -> None:
     counts = sorted({row["connections"] for row in rows})
     figure, (rates, times) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     for place, name in enumerate(names):
-        colour = OURS if place == 0 else plt.get_cmap("Greys")(0.35 + 0.5 * place / len(names))
+        colour = COLOURS[place % len(COLOURS)]
         for axes, figures in ((rates, ("rate",)), (times, ("p50", "p99"))):
             for number, wanted in enumerate(figures):
                 by = [
@@ -31,7 +31,16 @@ def draw(rows: list[dict], out: Path) -> None:
                 low, high = [min(values) for values in by], [max(values) for values in by]
                 style = "--" if number else "-"
                 label = name if wanted != "p99" else None
-                axes.plot(counts, middle, style, color=colour, marker="o", markersize=4, label=label)
+                axes.plot(
+                    counts,
+                    middle,
+                    style,
+                    color=colour,
+                    marker="o",
+                    markersize=4,
+                    label=label,
+                    linewidth=2 - number,
+                )
                 axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
     for axes, label in ((rates, "pictures a second"), (times, "milliseconds to the answer")):
         axes.set(xscale="log", xlabel="requests at once", ylabel=label, xticks=counts, xticklabels=counts)
@@ -41,7 +50,7 @@ def draw(rows: list[dict], out: Path) -> None:
     times.set_yscale("log")
     times.set_title("median, and 99 of 100 (dashed)", fontsize=10)
     rates.set_title("medians of the rounds; the band goes from the least to the most", fontsize=10)
-    rates.legend(frameon=False)
+    figure.legend(*rates.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     figure.savefig(out, dpi=120)
     plt.close(figure)
 

@@ -68,7 +68,7 @@ def batch_seconds(url: str, packed: bytes) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m tests.benchmarks.limit")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     files = [encode(noise(seed)) for seed in range(PICTURES)]

@@ -26,7 +26,7 @@ LITSERVE = Contender(
 )
 FASTAPI = Contender(
     "FastAPI, uvicorn",
-    (sys.executable, "-m", "uvicorn", f"{HERE}.resnet224_fastapi:app", "--port", "{port}", "--no-access-log"),
+    (sys.executable, "-m", "uvicorn", f"{HERE}.resnet224_fastapi:app", "--port", "{port}"),
 )
 
 

@@ -68,7 +68,7 @@ def form(field: str, picture: bytes, name: str = "x.png", kind: str = "image/png
     return Request(body, f"multipart/form-data; boundary={boundary}")
 
 
-def load(url: str, request: Request, connections: int, seconds: float) -> Load:
+def load(url: str, request: Request, connections: int, seconds: int) -> Load:
     """Post the request from so many connections, each as soon as it has its answer."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: apt-get install wrk, or https://github.com/wg/wrk")

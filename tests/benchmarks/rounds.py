@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from tests.benchmarks.load import Load, Request, load
@@ -10,20 +9,18 @@ from tests.benchmarks.servers import Contender, running
 
 
 def measure(
-    contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int], seconds: float, rounds: int
+    contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int], seconds: int, rounds: int
 ) -> list[dict[str, Any]]:
-    """One row for each contender, number of connections and round. Only one of them is asked at a time.
+    """One row for each contender, number of connections and round.
 
-    All of them stay up for all rounds, idle but for their turns.
+    Each is started anew in each round and runs alone: some keep the machine busy while they wait.
     """
     rows: list[dict[str, Any]] = []
-    with ExitStack() as stack:
-        servers = [(one, stack.enter_context(running(one)), request) for one, request in contenders]
-        for contender, server, request in servers:  # warm
-            load(server.url + contender.path, request, 8, 2)
-        for number in range(rounds):
-            for count in connections:
-                for contender, server, request in servers:
+    for number in range(rounds):
+        for contender, request in contenders:
+            with running(contender) as server:
+                load(server.url + contender.path, request, 8, 2)  # warm
+                for count in connections:
                     found: Load = load(server.url + contender.path, request, count, seconds)
                     rows.append(
                         {

@@ -109,13 +109,14 @@ def _free_port() -> int:
 
 def _family(pid: int) -> list[int]:
     """The process and its descendants; also those of its session that lost their parent."""
-    found = []
+    parents, found = {}, {pid}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
-            try:
-                session = int((path / "stat").read_text().rsplit(")", 1)[1].split()[3])
-            except OSError:
-                continue
-            if session == pid:
-                found.append(int(path.name))
-    return found
+            with suppress(OSError):  # it has ended
+                _, parent, _, session, *_ = (path / "stat").read_text().rsplit(")", 1)[1].split()
+                parents[int(path.name)] = int(parent)
+                if int(session) == pid:
+                    found.add(int(path.name))
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)

@@ -10,7 +10,7 @@ from tests.pictures import encode, noise
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m tests.benchmarks.soak")
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=int, default=60)
     options = parser.parse_args()
     with running(ours()) as service:
         print(f"ready after {service.started:.1f} s, {service.megabytes():.0f} MB")

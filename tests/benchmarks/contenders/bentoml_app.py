@@ -8,7 +8,7 @@ import bentoml
 from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
 
 
-@bentoml.service(traffic={"timeout": 60}, workers=1)
+@bentoml.service(traffic={"timeout": 60}, workers="cpu_count")
 class Detector:
     def __init__(self) -> None:
         self.opened = predictor()

@@ -32,4 +32,4 @@ class Detector(ls.LitAPI):
 if __name__ == "__main__":
     api = Detector(max_batch_size=32, batch_timeout=0.005)
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=int(sys.argv[2]))
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="error")
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)

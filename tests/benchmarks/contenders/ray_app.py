@@ -8,10 +8,11 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
+from model.cpus import available_cpus
 from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
 
 
-@serve.deployment(max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
+@serve.deployment(num_replicas=available_cpus(), max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
 class Detector:
     def __init__(self) -> None:
         self.opened = predictor()
@@ -28,7 +29,7 @@ class Detector:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR")
+    ray.init(num_cpus=available_cpus(), include_dashboard=False, logging_level="ERROR")
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
     serve.run(Detector.bind(), route_prefix="/")
     while True:

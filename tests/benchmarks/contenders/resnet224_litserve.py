@@ -35,4 +35,4 @@ class Classifier(ls.LitAPI):
 if __name__ == "__main__":
     api = Classifier(max_batch_size=16, batch_timeout=0.01)
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=2)
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="error")
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)

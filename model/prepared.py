@@ -67,7 +67,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _make(model: Path, folder: Path) -> None:
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+    unfinished = folder.with_name(f".{folder.name}")  # by mkdir: others may read what one user prepared
+    shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+    unfinished.mkdir()
     try:
         # In a process of its own: torch, once imported, would stay with this one.
         command = [sys.executable, "-m", "model.convert", str(model.absolute()), str(unfinished.absolute())]

@@ -115,6 +115,8 @@ def test_auto_is_openvino_on_a_cpu_and_makes_its_files_once(model: Path, tmp_pat
     assert manifest.digest == Checkpoint.load(model).digest
     assert engine.name == "OpenVINO f32 on cpu"
     [made] = tmp_path.glob("*/model.xml")
+    (tmp_path / "plain").mkdir()
+    assert made.parent.stat().st_mode == (tmp_path / "plain").stat().st_mode  # another user can read it
     first = made.stat().st_mtime_ns
     open_engine(model, "cpu", cache=tmp_path)
     assert made.stat().st_mtime_ns == first

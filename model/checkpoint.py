@@ -1,6 +1,5 @@
 """A checkpoint: one file that says everything needed to use the network it holds."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from model.architecture import Architecture
 from model.files import atomically
-from model.manifest import CheckpointError, Manifest
+from model.manifest import CheckpointError, Manifest, digest_of
 from model.network import build_network
 from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -51,7 +50,7 @@ class Checkpoint(Manifest):
         """
         path = Path(path)
         content = load_tensors(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = digest_of(path)
         if content.get("format") == FORMAT:
             try:
                 return cls(**cls.fields(content), weights=content["weights"], digest=digest)

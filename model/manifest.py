@@ -1,6 +1,8 @@
 """The manifest: all that a checkpoint says besides its weights. Imports no torch."""
 
+import hashlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,6 +20,16 @@ POINTS, RECORDED = 0.1, 10_000
 
 class CheckpointError(Exception):
     """The file is missing, is not a checkpoint, or does not fit the network it names."""
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a checkpoint file, in hexadecimal. Raises CheckpointError."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {path}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A checkpoint prepared for a server without torch: OpenVINO's files, made once and kept."""
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from model import SHIPPED
-from model.manifest import CheckpointError, Manifest
+from model.manifest import CheckpointError, Manifest, digest_of
 
 # Counts up when the files are made in another way.
 WAY = 1
@@ -29,13 +28,7 @@ def prepared(model: Path, cache: Path | None = None) -> tuple[Manifest, Path]:
     cache: the folder that keeps such folders; by default `cifake` in the user's own cache. Raises
     CheckpointError.
     """
-    try:
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file {model}") from error
-    except OSError as error:
-        raise CheckpointError(f"{model} cannot be read: {error}") from error
-    name = f"{digest[:16]}-openvino-{version('openvino')}-{WAY}"
+    name = f"{digest_of(model)[:16]}-openvino-{version('openvino')}-{WAY}"
     folder = (cache or default_cache()) / name
     if not folder.is_dir():  # a finished one may lie where this user cannot write, as in a container
         folder = _writable(folder.parent) / name

@@ -10,14 +10,20 @@ from tests.benchmarks.rounds import measure, table
 from tests.benchmarks.servers import Contender
 
 
+def parser(name: str) -> argparse.ArgumentParser:
+    """Options that every comparison has."""
+    options = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    options.add_argument("--json", type=Path, help="write every measurement there")
+    return options
+
+
 def run(name: str, contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int]) -> None:
     """Measure, print a table, and write all rows to a file if asked to. The first contender is compared."""
-    parser = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    parser.add_argument("--connections", type=int, nargs="+", default=connections)
-    parser.add_argument("--json", type=Path, help="write every measurement there")
-    options = parser.parse_args()
+    wanted = parser(name)
+    wanted.add_argument("--connections", type=int, nargs="+", default=connections)
+    options = wanted.parse_args()
     rows = measure(contenders, options.connections, options.seconds, options.rounds)
     print("\n" + table(rows, contenders[0][0].name))
     if options.json:

@@ -4,7 +4,6 @@
 service can answer 1 / (1 / engine + 1 / parse and decode) pictures a second, if it wastes nothing.
 """
 
-import argparse
 import io
 import json
 import statistics
@@ -12,12 +11,12 @@ import sys
 import time
 import urllib.request
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from model.images import decode
 from model.predictor import Predictor
+from tests.benchmarks.command import parser
 from tests.benchmarks.load import form, load
 from tests.benchmarks.servers import Contender, ours, running
 from tests.pictures import encode, noise
@@ -66,11 +65,7 @@ def batch_seconds(url: str, packed: bytes) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.limit")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parser("limit").parse_args()
     files = [encode(noise(seed)) for seed in range(PICTURES)]
     packed, picture = archive(files), form("file", files[0])
     predictor = Predictor.load(engine="auto", precision="auto")

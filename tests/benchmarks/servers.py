@@ -60,7 +60,7 @@ def ours(name: str = "this service", **environment: str) -> Contender:
 @contextmanager
 def running(contender: Contender) -> Iterator[Running]:
     """The contender while it serves. Raises RuntimeError if it ends or is not ready in three minutes."""
-    port = _free_port()
+    port = free_port()
     command = [part.format(port=port) for part in contender.command]
     environment = {name: value.format(port=port) for name, value in contender.environment.items()}
     python = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -100,7 +100,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

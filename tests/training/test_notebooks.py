@@ -1,12 +1,12 @@
 """The notebooks are run as a user would, on a tree of forty pictures."""
 
-import socket
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.benchmarks.servers import free_port
 from tests.trees import hackathon_tree
 
 NOTEBOOKS = Path(__file__).parents[2] / "training" / "notebooks"
@@ -25,13 +25,10 @@ def execute(name: str) -> str:
 @pytest.mark.filterwarnings("default::ResourceWarning")
 @pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 def test_from_training_to_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monkeypatch.setenv("CIFAKE_NOTEBOOK_DATA", str(hackathon_tree(tmp_path / "data")))
     monkeypatch.setenv("CIFAKE_NOTEBOOK_RUN", str(tmp_path / "run"))
     monkeypatch.setenv("CIFAKE_NOTEBOOK_OUT", str(tmp_path / "out"))
-    monkeypatch.setenv("CIFAKE_NOTEBOOK_PORT", str(port))
+    monkeypatch.setenv("CIFAKE_NOTEBOOK_PORT", str(free_port()))
     assert "on validation, Calibration(temperature=" in execute("training.ipynb")
     assert (tmp_path / "run" / "reliability.png").is_file()
     printed = execute("evaluation.ipynb")

@@ -2,5 +2,8 @@
 
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+"""Where the packages lie: what runs as `python -m` starts here."""
+
 SHIPPED = Path(__file__).with_name("cifake_model.pth")
 """The checkpoint that comes with the project."""

@@ -2,8 +2,11 @@
 
 import math
 import os
+import subprocess
 import sys
 from pathlib import Path
+
+from model import ROOT
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -45,6 +48,8 @@ def runs_on_cpu(device: str) -> bool:
         return device == "cpu"
     if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
         return True
-    from model.hardware import pick_device
-
-    return pick_device().type == "cpu"
+    # In a process of its own: a GPU that gunicorn opens before it forks is of no use to its workers. One that
+    # cannot be opened is no CPU either, and the engine will say what is wrong with it.
+    program = "from model.hardware import pick_device; print(pick_device().type)"
+    asked = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    return asked.stdout.strip() == "cpu"

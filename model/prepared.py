@@ -13,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model import SHIPPED
+from model import ROOT, SHIPPED
 from model.manifest import CheckpointError, Manifest, digest_of
 
 # Counts up when the files are made in another way.
 WAY = 1
-
-ROOT = Path(__file__).parents[1]
 
 
 def prepared(model: Path, cache: Path | None = None) -> tuple[Manifest, Path]:

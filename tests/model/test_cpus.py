@@ -1,10 +1,13 @@
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from model import ROOT
 from model.cpus import available_cpus, engine_threads, runs_on_cpu
+from model.hardware import pick_device
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +57,15 @@ def test_where_an_engine_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.exists", lambda path: False)
     monkeypatch.setattr(sys, "platform", "linux")
     assert runs_on_cpu("auto")
+
+
+def test_a_gpu_is_looked_for_without_torch_in_this_process() -> None:
+    program = (
+        "import os, sys; from model.cpus import runs_on_cpu\n"
+        "os.path.exists = lambda path: True\n"
+        "print(runs_on_cpu('auto'), 'torch' in sys.modules)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == [str(pick_device().type == "cpu"), "False"]

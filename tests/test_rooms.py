@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from model import ROOT
+
 FORBIDDEN = {
     "model": {"api", "training", "flask", "gunicorn", "werkzeug"},
     "training": {"api", "flask", "gunicorn", "werkzeug"},

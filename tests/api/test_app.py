@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from api.app import create_app
 from api.settings import SettingsError
+from model import ROOT
 from model.checkpoint import Checkpoint
 from model.manifest import CheckpointError
 from model.predictor import Reading
@@ -46,10 +48,7 @@ def test_the_model_is_warm_before_the_first_request() -> None:
 
 
 def gunicorn_configuration() -> dict[str, object]:
-    path = Path(__file__).parents[2] / "api" / "gunicorn.conf.py"
-    values: dict[str, object] = {}
-    exec(compile(path.read_text(), str(path), "exec"), values)
-    return values
+    return runpy.run_path(str(ROOT / "api" / "gunicorn.conf.py"))
 
 
 def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,5 +80,4 @@ def test_gunicorn_shares_out_the_processors(
 def test_gunicorn_reads_its_configuration_before_numpy_is_imported() -> None:
     # NumPy makes its threads when it is imported, as many as it is told by then.
     program = "import sys, runpy; runpy.run_path('api/gunicorn.conf.py'); assert 'numpy' not in sys.modules"
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", program], cwd=root, check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

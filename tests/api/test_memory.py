@@ -1,9 +1,10 @@
 import ctypes
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from model import ROOT
 
 SCRIPT = """
 from threading import Thread
@@ -32,8 +33,7 @@ print(resident() - before)
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_freed_pictures_leave_the_process() -> None:
-    root = Path(__file__).parents[2]
     left = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert float(left.stdout) < 30  # MB; one of the pictures alone takes 36, and 59 stay without the call

@@ -8,16 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import json
 
+from model import ROOT
 from model.predictor import Predictor
 from tests.benchmarks.servers import free_port
 from tests.pictures import encode, noise
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import ROOT
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
@@ -14,8 +15,6 @@ from model.domain import Domain
 from model.manifest import CheckpointError, Manifest, Range
 from model.prepared import default_cache, prepared, read_manifest, write_manifest
 from model.preprocess import Preprocess
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """Our checkpoint, engine and preprocessing, for other frameworks to serve.
 
-Where `OMP_NUM_THREADS` is set, there are several processes, and each computes with its share of the cores.
+Each of their processes computes with its share of the cores, which is all where `OMP_NUM_THREADS` is not set.
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,18 @@ import numpy as np
 from model.images import decode
 from model.predictor import Predictor
 
-ALONE = "OMP_NUM_THREADS" not in os.environ
-
 
 def predictor() -> Predictor:
     """As the service opens it."""
     opened = Predictor.load(engine="auto", precision="auto")
-    opened.read([np.zeros((32, 32, 3), np.uint8)] * 32, ALONE)
+    opened.read([np.zeros((32, 32, 3), np.uint8)] * 32, alone=False)
     return opened
 
 
 def answers(opened: Predictor, files: list[bytes]) -> list[dict[str, Any]]:
     """The core of the service's own answers, for one batch."""
     pictures = [decode(file, shrink=opened.preprocess.resize).pixels for file in files]
-    reading = opened.read(pictures, ALONE)
+    reading = opened.read(pictures, alone=False)
     found = []
     for prediction in reading.predictions.round(6).tolist():
         verdict = opened.verdict(prediction)

@@ -44,9 +44,9 @@ def open_engine(
     device: `auto`, or a torch device. kind: `torch`, `openvino` or `auto`. precision: `f32`, `bf16`,
     `int8` or `auto`. cache: the folder where OpenVINO's files are kept.
 
-    `auto` is torch on a GPU and OpenVINO on a CPU, in the fastest precision that the machine computes in and
-    whose answers, by the checkpoint's own record, are those of f32. Raises CheckpointError, or ValueError
-    for what cannot be had here.
+    `auto` is torch on a GPU, in bf16 or f32, and OpenVINO on a CPU, in int8 or f32: in f32 unless the machine
+    computes in the other and, by the checkpoint's own record, that loses next to nothing (see
+    `model.manifest.POINTS`). Raises CheckpointError, or ValueError for what cannot be had here.
     """
     for value, choice in ((kind, Kind), (precision, Precision)):
         if value != "auto" and value not in get_args(choice):

@@ -71,13 +71,14 @@ class OpenVinoEngine:
 
 
 def choose(precision: str, manifest: Manifest, there: set[str]) -> str:
-    """The precision asked for; for `auto` the fastest of those there that the checkpoint's record allows.
+    """The precision asked for; for `auto` int8 where there and the checkpoint's record allows it, else f32.
 
-    Raises ValueError for one that is not there.
+    `auto` is not bf16: whether that is faster than f32 differs between processors that have it (see
+    `model.hardware.has_bf16`), and a measurement by workers that start side by side would let each of them
+    answer in another precision. Raises ValueError for a precision that is not there.
     """
     if precision == "auto":
-        fastest_first = [name for name in ("int8", "bf16") if manifest.allows(name)]
-        return next((name for name in fastest_first if name in there), "f32")
+        return "int8" if "int8" in there and manifest.allows("int8") else "f32"
     if precision not in there:
         raise ValueError(f"{precision} is not to be had here: there are {', '.join(sorted(there))}")
     return precision

@@ -11,9 +11,11 @@ from model.engines import Precision
 from model.manifest import CheckpointError, Label
 from training import commands
 from training.data import DataError
+from training.finite import NotFiniteError
 from training.hackathon import Target
 from training.initial import InitialWeightsError
 from training.loop import ResumeError
+from training.precision import Asked
 from training.recipes import RECIPES
 from training.submission import SubmissionError
 
@@ -21,6 +23,7 @@ EXPECTED_ERRORS = (
     CheckpointError,
     DataError,
     InitialWeightsError,
+    NotFiniteError,
     ResumeError,
     SubmissionError,
     OSError,
@@ -93,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
     quantise = add("quantise", commands.quantise, "add int8 to a checkpoint, and what it and bf16 cost")
     quantise.add_argument("--data", type=Path, required=True, help=LABELLED)
-    quantise.add_argument("--model", type=Path, default=SHIPPED)
+    quantise.add_argument("--model", type=Path, default=SHIPPED, help="default: the shipped one, %(default)s")
+    quantise.add_argument("--out", type=Path, required=True, help="the new checkpoint; not --model itself")
+    _add_target(quantise)
 
     infer = add("infer", commands.infer, "predictions for a folder of pictures, as the hackathon wants them")
     infer.add_argument("images", type=Path, metavar="IMAGES")
@@ -132,13 +137,23 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--init", help="first weights: none, imagenet, shipped, or a checkpoint's path; else the recipe's"
     )
+    _add_target(command)
+    command.add_argument("--device", default="auto")
+    command.add_argument(
+        "--precision",
+        choices=get_args(Asked),
+        default="auto",
+        help="auto: where the device has bf16, the one in which a few steps are faster",
+    )
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--target",
         choices=get_args(Target),
         default="folder",
         help="of a hackathon tree: trained towards the folder's word, its detector's, or the mean of both",
     )
-    command.add_argument("--device", default="auto")
 
 
 def _seed(text: str) -> int:

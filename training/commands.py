@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model import predictions
 from model.checkpoint import Checkpoint
-from model.hardware import pick_device
+from model.hardware import autocast, pick_device
 from model.manifest import Label, Manifest
 from model.predictor import Predictor
 from model.preprocess import Preprocess
@@ -44,7 +44,7 @@ def merge(options: Namespace) -> None:
 def train(options: Namespace) -> None:
     """A checkpoint, and beside it the run's tables, figures and plots."""
     recipe = _recipe(options)
-    how = runs.Options(options.init, options.resume, options.device)
+    how = runs.Options(options.init, options.resume, options.device, options.precision)
     _check_early(recipe, options)
     start = time.monotonic()
     source = _source(recipe, options)
@@ -61,7 +61,7 @@ def train(options: Namespace) -> None:
 def crossvalidate(options: Namespace) -> None:
     """Figures of predictions that were each made by a model without that picture."""
     recipe = _recipe(options)
-    how = runs.Options(options.init, device=options.device)
+    how = runs.Options(options.init, device=options.device, precision=options.precision)
     _check_early(recipe, options)
     source = _source(recipe, options)
     if options.sample:
@@ -118,14 +118,17 @@ def evaluate(options: Namespace) -> None:
 
 
 def quantise(options: Namespace) -> None:
-    """The checkpoint again, with int8."""
+    """The checkpoint again, with int8, in another file."""
     from training import quantise as quantising  # takes ten seconds to import
 
+    if options.out.resolve() == options.model.resolve():
+        raise DataError(f"--out is the checkpoint that is read, {options.model}: name another file")
     checkpoint = Checkpoint.load(options.model)
-    pictures = read_training(options.data, checkpoint.preprocess).pictures
-    checkpoint = quantising.quantise(checkpoint, pictures)
-    checkpoint.save(options.model)
-    print(quantising.describe(checkpoint.metrics["precisions"]))
+    source = read_training(options.data, checkpoint.preprocess, options.target)
+    checkpoint = quantising.quantise(checkpoint, source)
+    checkpoint.save(options.out)
+    print(quantising.describe(checkpoint))
+    print(f"{options.out} written")
 
 
 def infer(options: Namespace) -> None:
@@ -213,7 +216,7 @@ def _recipe(options: Namespace) -> Recipe:
 
 def _check_early(recipe: Recipe, options: Namespace) -> None:
     """What would fail after the minutes that reading takes fails now."""
-    pick_device(options.device)
+    autocast(pick_device(options.device), options.precision)
     initial_weights(options.init or recipe.init, recipe.architecture)
 
 

@@ -14,12 +14,14 @@ from tqdm import tqdm
 
 from model.checkpoint import load_tensors
 from model.files import atomically
-from model.hardware import fast_bf16, pick_device
+from model.hardware import autocast, pick_device
 from model.manifest import CheckpointError
 from model.network import build_network, logits
 from model.predictor import PASS_PIXELS
 from training.data import Pictures
 from training.distillation import Distillation
+from training.finite import check_finite, size_of
+from training.precision import Choice, choose, step_times
 from training.pruning import Pruning
 from training.recipes import Recipe
 from training.reports import write_csv
@@ -47,12 +49,13 @@ class Trained:
     """weights: the averaged weights of the last cycle's epoch with the lowest validation loss.
 
     Earlier cycles are on the way: they may have ended better on pictures as they are, before the network
-    knew those that are blurred or compressed.
+    knew those that are blurred or compressed. precision: what it was trained in.
     """
 
     weights: dict[str, Tensor]
     best: Epoch
     history: list[Epoch]
+    precision: Choice
 
 
 class ResumeError(Exception):
@@ -67,11 +70,14 @@ def train(
     first_weights: dict[str, Tensor] | None = None,
     resume: bool = False,
     device: str = "auto",
+    precision: str = "auto",
 ) -> Trained:
     """Train the recipe's network; the state after each epoch goes to `state_path`.
 
     With `resume` the run goes on from that state and ends as an unbroken run would: all randomness
-    of an epoch comes from the recipe's seed and the epoch's number. Raises ResumeError.
+    of an epoch comes from the recipe's seed and the epoch's number, and the precision is the one it was begun
+    in. precision: see training.precision.choose. Raises ResumeError, or NotFiniteError, with the state as it
+    was after the last epoch.
     """
     run = _Run(recipe, training, first_weights or {}, pick_device(device))
     identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
@@ -83,6 +89,14 @@ def train(
             part.load_state_dict(state[name])
         history = [Epoch(**row) for row in state["history"]]
         best = state["best"]
+        run.precision = Choice(**state["precision"])
+        if precision not in ("auto", run.precision.precision):
+            raise ResumeError(f"{state_path} was made in {run.precision.precision}, not in {precision}")
+    else:
+        run.precision = choose(
+            precision, run.on, lambda: step_times(run.network, recipe, run.on, len(training))
+        )
+    tqdm.write(run.precision.sentence())
 
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         if _stalled(history, recipe):
@@ -90,6 +104,8 @@ def train(
         start = time.monotonic()
         train_loss, train_accuracy = run.epoch(epoch)
         validation_loss, validation_accuracy = run.validate(validation)
+        size = size_of(run.network, run.average.module)
+        check_finite(epoch, {"validation loss": validation_loss, "weight": size})
         row = Epoch(
             epoch=epoch,
             window=recipe.windows[epoch - 1],
@@ -105,10 +121,11 @@ def train(
         parts = {name: part.state_dict() for name, part in run.parts().items()}
         rows = [asdict(row) for row in history]
         with atomically(state_path) as file:
-            torch.save({**identity, **parts, "history": rows, "best": best}, file)
+            state = {"history": rows, "best": best, "precision": asdict(run.precision)}
+            torch.save({**identity, **parts, **state}, file)
         left = sum((side / row.window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
-    return Trained(best, _best(_last_cycle(history, recipe)), history)
+    return Trained(best, _best(_last_cycle(history, recipe)), history, run.precision)
 
 
 class _Run:
@@ -122,6 +139,7 @@ class _Run:
         network.load_state_dict(first_weights, strict=False)
         self.recipe = recipe
         self.on = on
+        self.precision = Choice("f32", {})
         self.network = network.to(on).to(memory_format=torch.channels_last)
         self.optimiser = _optimiser(recipe, self.network)
         self.average = AveragedModel(
@@ -164,7 +182,8 @@ class _Run:
             self.distillation.ask(self._said_by)
         order, weights = self.pruning.choose(random, everything=cycle == 0 or last)
         steps = len(order) // recipe.batch_size or 1
-        sums = torch.zeros(3, device=on)  # of weights, of losses, of right answers
+        sums = torch.zeros(4, device=on)  # of weights, of losses, of right answers, of gradients' norms
+        parameters = list(self.network.parameters())
         self.network.train()
         bar = tqdm(range(steps), f"epoch {epoch}/{recipe.epochs}", unit="batch", mininterval=5)
         for step in bar:
@@ -175,23 +194,27 @@ class _Run:
             smooth = self.targets[chosen] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
             target = self.distillation.towards(chosen, smooth, learn_from_earlier).to(on)
             weight = (weights[part] * self.class_weights[chosen]).to(on)
-            with torch.autocast(on.type, torch.bfloat16, enabled=fast_bf16(on)):
+            with autocast(on, self.precision.precision):
                 z = logits(self.network, recipe.preprocess.normalise(batch)).float()
             losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
             self.optimiser.zero_grad()
             (weight * losses).mean().backward()
+            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             self.optimiser.step()
             self.average.update_parameters(self.network)
             self.pruning.record(chosen, losses)
             right = ((z.detach() > 0) == (label > 0.5)).float()
-            sums += torch.stack([weight.sum(), (weight * losses.detach()).sum(), (weight * right).sum()])
-            if step % 20 == 0:
-                bar.set_postfix(loss=f"{float(sums[1] / sums[0]):.4f}")
+            loss = (weight * losses.detach()).sum()
+            sums += torch.stack([weight.sum(), loss, (weight * right).sum(), norm])
+            if step % 20 == 0 or step == steps - 1:  # each look waits for the device
+                total, lost, hits, norms = sums.cpu().tolist()
+                check_finite(epoch, {"training loss": lost, "gradient": norms})
+                bar.set_postfix(loss=f"{lost / total:.4f}")
         if last:
             self.distillation.remember(self.averaged())
-        return float(sums[1] / sums[0]), float(sums[2] / sums[0])
+        return lost / total, hits / total
 
     @torch.inference_mode()
     def validate(self, pictures: Pictures) -> tuple[float, float]:

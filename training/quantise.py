@@ -11,24 +11,27 @@ import numpy as np
 from model.checkpoint import Checkpoint
 from model.convert import convert, graph
 from model.engines import Engine
-from model.manifest import RECORDED, Manifest, Range
+from model.manifest import Manifest, Range
 from model.openvino_engine import OpenVinoEngine
 from model.predictor import Predictor
 from model.quantised import ranges_of
 from model.torch_engine import TorchEngine
-from training.data import Pictures
+from training.data import DataError, Pictures, drop_repeats, hold_out
+from training.metrics import mean_interval
+from training.sources import Source
 
 CALIBRATED = 512
 
 
-def quantise(plain: Checkpoint, trained_on: Pictures) -> Checkpoint:
-    """The checkpoint with int8 ranges and a record of bf16 and int8 beside f32.
+def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
+    """The checkpoint with int8 ranges and a record of bf16 and int8 beside f32; the weights stay as they are.
 
-    trained_on: pictures that the model knows. Ranges come from some of them, the record from 10,000.
-    bf16 is PyTorch's, which every processor computes, if slowly.
+    source: what the checkpoint was trained on. Ranges come from 512 of the pictures that were trained on, the
+    record from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
+    if slowly. Raises DataError where the source does not hold these pictures.
     """
-    checkpoint = replace(plain, int8=int8_ranges(plain, trained_on.sample(CALIBRATED).images))
-    judged = trained_on.sample(RECORDED)
+    training, validation = shares(plain, source)
+    checkpoint = replace(plain, int8=int8_ranges(plain, training.sample(CALIBRATED).images))
     with tempfile.TemporaryDirectory() as folder:
         ranged = Path(folder) / "model.pth"
         checkpoint.save(ranged)
@@ -37,12 +40,31 @@ def quantise(plain: Checkpoint, trained_on: Pictures) -> Checkpoint:
             "bf16": TorchEngine(plain, "cpu", "bf16"),
             "int8": OpenVinoEngine(plain, Path(folder), ranged, "int8"),
         }
-        reference = Predictor.of(plain, "cpu").logits(judged.images)
+        reference = Predictor.of(plain, "cpu").logits(validation.images)
         record = {
-            name: cost(plain, Predictor(plain, engine).logits(judged.images), reference, judged.labels)
+            name: {"split": "validation"}
+            | cost(plain, Predictor(plain, engine).logits(validation.images), reference, validation.labels)
             for name, engine in engines.items()
         }
     return replace(checkpoint, metrics=plain.metrics | {"precisions": record})
+
+
+def shares(checkpoint: Manifest, source: Source) -> tuple[Pictures, Pictures]:
+    """The pictures that a checkpoint was trained on, and those that it was validated with.
+
+    Drawn again as `training.run.run` drew them. Raises DataError where they are not the same pictures.
+    """
+    recipe, recorded = checkpoint.recipe, checkpoint.data.get("validation", {}).get("sha256")
+    if recorded is None or not {"validation", "seed"} <= recipe.keys():
+        raise DataError("this checkpoint does not say which pictures it was validated with")
+    sound, _, _ = drop_repeats(source.pictures, source.elsewhere)
+    training, validation = hold_out(sound, recipe["validation"], recipe["seed"])
+    if validation.digest() != recorded:
+        raise DataError(
+            "this checkpoint was validated with other pictures: --data has to be the data, and --target the "
+            "target, that it was trained on, or pictures that it knows would be taken for unseen ones"
+        )
+    return training, validation
 
 
 def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ...]:
@@ -63,21 +85,33 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
 
 
 def cost(manifest: Manifest, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """What logits (N,) lose against the reference's: points of accuracy, and the share answered otherwise."""
+    """What logits (N,) lose against the reference's: points of accuracy, and the share answered otherwise.
+
+    labels: 0 or 1, of shape (N,), by the words of the data itself, whatever label 1 is in truth. The interval
+    is at 95 %, that of a difference between paired shares (Wald's; see training.robustness).
+    """
     one, other = (manifest.probability(part) >= manifest.threshold for part in (z, reference))
-    right, right_before = ((answers == (labels == 1)).mean() for answers in (one, other))
+    real = (labels == 1) == (manifest.positive == "REAL")
+    right, right_before = ((answers == real).astype(float) for answers in (one, other))
+    lost, interval = mean_interval(right_before - right)
     return {
         "pictures": len(labels),
-        "accuracy": float(right),
-        "points_lost": float(100 * (right_before - right)),
+        "accuracy": float(right.mean()),
+        "points_lost": 100 * lost,
+        "points_lost_interval": [100 * bound for bound in interval],
         "answered_otherwise": float((one != other).mean()),
     }
 
 
-def describe(record: dict[str, Any]) -> str:
-    """The record for people."""
-    return "\n".join(
-        f"{name}: {one['accuracy']:.2%} of {one['pictures']} pictures, {one['points_lost']:+.2f} points lost "
-        f"against f32, {one['answered_otherwise']:.2%} answered otherwise"
-        for name, one in record.items()
-    )
+def describe(checkpoint: Manifest) -> str:
+    """A checkpoint's record for people, and whether `auto` takes the precision by it."""
+    lines = []
+    for name, one in checkpoint.metrics["precisions"].items():
+        low, high = one["points_lost_interval"]
+        taken = "may take" if checkpoint.allows(name) else "does not take"
+        lines.append(
+            f"{name}: {one['accuracy']:.2%} of {one['pictures']} {one['split']} pictures, "
+            f"{one['points_lost']:+.2f} points lost against f32 (95 % interval {low:+.2f} to {high:+.2f}), "
+            f"{one['answered_otherwise']:.2%} answered otherwise: `auto` {taken} it"
+        )
+    return "\n".join(lines)

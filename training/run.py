@@ -30,12 +30,13 @@ SURVEYED = 10_000  # trained pictures that the domain is fitted to
 class Options:
     """What a run is told besides its recipe and its pictures.
 
-    init: see training.initial; None for the recipe's own.
+    init: see training.initial; None for the recipe's own. precision: see training.precision.choose.
     """
 
     init: str | None = None
     resume: bool = False
     device: str = "auto"
+    precision: str = "auto"
 
 
 def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: Label) -> Checkpoint:
@@ -68,6 +69,7 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
         "data": checkpoint.data,
         "best_epoch": trained.best.epoch,
         "seconds": round(time.monotonic() - start),
+        "precision": asdict(trained.precision),
         **checkpoint.metrics,
     }
     write_json(out.with_name("metrics.json"), report)
@@ -89,7 +91,8 @@ def cross_validate(
         print(f"fold {number} of {count}", flush=True)
         training, validation = hold_out(rest, recipe.validation, recipe.seed)
         state = out / f"fold-{number}.resume"
-        _, checkpoint = _trained(recipe, training, validation, state, options)
+        trained, checkpoint = _trained(recipe, training, validation, state, options)
+        options = replace(options, precision=trained.precision.precision)  # the same in all folds
         z = Predictor.of(checkpoint, options.device).logits(sound.images[held])
         predictions[held], raw[held] = checkpoint.probability(z), checkpoint.uncalibrated(z)
         state.unlink()
@@ -141,13 +144,20 @@ def _trained(
         if right < 0.5:
             print(f"they are right on {right:.1%} of these labels: the last layer starts negated")
     trained = loop.train(
-        recipe, training, validation, state, first_weights=first, resume=options.resume, device=options.device
+        recipe,
+        training,
+        validation,
+        state,
+        first_weights=first,
+        resume=options.resume,
+        device=options.device,
+        precision=options.precision,
     )
     checkpoint = Checkpoint(
         architecture=recipe.architecture,
         preprocess=recipe.preprocess,
         weights=trained.weights,
-        recipe=asdict(recipe) | {"init": init},
+        recipe=asdict(recipe) | {"init": init, "precision": trained.precision.precision},
     )
     z = Predictor.of(checkpoint, options.device).logits(validation.images)
     return trained, replace(checkpoint, calibration=fit_calibration(z, validation.labels))

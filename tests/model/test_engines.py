@@ -90,7 +90,8 @@ def test_bf16_is_near(model: Path, reference: TorchEngine) -> None:
     assert np.abs(engine.look(PICTURES)[0] - expected).max() < 0.05 * np.abs(expected).max()
 
 
-SAME, WORSE = {"pictures": 10_000, "points_lost": 0.1}, {"pictures": 10_000, "points_lost": 0.11}
+SAME = {"split": "validation", "pictures": 4000, "points_lost": 0.1, "points_lost_interval": [-0.09, 0.29]}
+WORSE = SAME | {"points_lost_interval": [-0.1, 0.3]}
 
 
 @pytest.mark.parametrize(
@@ -98,13 +99,14 @@ SAME, WORSE = {"pictures": 10_000, "points_lost": 0.1}, {"pictures": 10_000, "po
     [
         ({}, "f32"),
         ({"int8": SAME}, "int8"),
-        ({"int8": {"pictures": 10_000, "points_lost": -0.05}, "bf16": SAME}, "int8"),
         ({"int8": WORSE}, "f32"),
-        ({"int8": WORSE, "bf16": SAME}, "bf16"),
-        ({"int8": {"pictures": 5000, "points_lost": 0.0}}, "f32"),
+        ({"int8": WORSE, "bf16": SAME}, "f32"),  # on a CPU bf16 is not always a gain
+        ({"int8": SAME | {"pictures": 999}}, "f32"),
+        ({"int8": {"pictures": 10_000, "points_lost": 0.0}}, "f32"),  # of pictures that were trained on
+        ({"int8": {"split": "validation", "pictures": 4000, "points_lost": 0.0}}, "f32"),
     ],
 )
-def test_auto_takes_the_fastest_on_record(record: dict, expected: str) -> None:
+def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str) -> None:
     manifest = Manifest(Architecture(), Preprocess(), metrics={"precisions": record})
     assert choose("auto", manifest, {"f32", "bf16", "int8"}) == expected
     assert choose("auto", manifest, {"f32"}) == "f32"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model.hardware import fast_bf16, pick_device
+from model.hardware import autocast, has_bf16, pick_device
 
 
 def test_auto_prefers_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,5 +22,16 @@ def test_a_device_that_is_not_there(name: str) -> None:
         pick_device(name)
 
 
-def test_no_autocast_on_other_devices() -> None:
-    assert fast_bf16(torch.device("mps")) is False
+def test_no_bf16_on_other_devices() -> None:
+    assert has_bf16(torch.device("mps")) is False
+
+
+def test_autocast() -> None:
+    layer, batch = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    for precision, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+        with autocast(torch.device("cpu"), precision):
+            assert layer(batch).dtype is dtype
+    with autocast(torch.device("meta"), "f32"):  # not even to switch it off does torch know it there
+        assert layer(batch).dtype is torch.float32
+    with pytest.raises(ValueError, match="no autocast"):
+        autocast(torch.device("meta"), "bf16")

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,14 @@ import pytest
 
 from training.loop import Epoch, write_history
 from training.metrics import score
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _f32() -> Iterator[None]:
+    """`auto` trains in f32, on whatever processor the tests run; bf16 is for those that ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.precision.has_bf16", lambda device: False)
+        yield
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ import torch
 
 from model.network import build_network
 from model.preprocess import Preprocess
+from tests.elsewhere import Elsewhere
 from training import loop
 from training.data import Pictures
+from training.finite import NotFiniteError
 from training.loop import Epoch, ResumeError, train, write_history
+from training.precision import Choice
 from training.recipes import RECIPES
 
 RECIPE = replace(
@@ -62,11 +65,8 @@ def test_a_broken_run_ends_like_an_unbroken_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def killed(row: Epoch) -> str:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "describe", killed)  # called right after an epoch's state is saved
+        patch.setattr(loop, "describe", killed)
         train(RECIPE, *pictures, tmp_path / "state", device="cpu")
     resumed = train(RECIPE, *pictures, tmp_path / "state", resume=True, device="cpu")
     assert all(torch.equal(resumed.weights[name], tensor) for name, tensor in unbroken.weights.items())
@@ -122,3 +122,115 @@ def test_history_is_written_as_csv(unbroken: loop.Trained, tmp_path: Path) -> No
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines[0].startswith("epoch,window,train_loss,train_accuracy,validation_loss")
     assert len(lines) == 6
+
+
+def killed(row: Epoch) -> str:
+    """In place of `loop.describe`, which is called right after an epoch's state is saved."""
+    raise KeyboardInterrupt
+
+
+def same(one: loop.Trained, other: loop.Trained) -> bool:
+    return all(torch.equal(one.weights[name], tensor) for name, tensor in other.weights.items())
+
+
+def test_it_learns_in_bf16(
+    unbroken: loop.Trained, pictures: tuple[Pictures, Pictures], tmp_path: Path
+) -> None:
+    trained = train(RECIPE, *pictures, tmp_path / "state", device="cpu", precision="bf16")
+    assert trained.best.validation_accuracy > 0.9
+    assert trained.precision == Choice("bf16", {})
+    assert not same(trained, unbroken)
+
+
+def test_a_measurement_changes_nothing_but_the_precision(
+    unbroken: loop.Trained,
+    pictures: tuple[Pictures, Pictures],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And a run that goes on keeps what it was begun in, whatever would be measured then."""
+    measured: list[dict[str, float]] = []
+    measure = loop.step_times
+
+    def f32_first(*arguments: object) -> dict[str, float]:
+        measured.append(measure(*arguments))  # type: ignore[arg-type]
+        return {"f32": 1.0 * len(measured), "bf16": 1.5}  # another time bf16 would be taken
+
+    monkeypatch.setattr("training.precision.has_bf16", lambda device: True)
+    monkeypatch.setattr(loop, "step_times", f32_first)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "describe", killed)
+        train(RECIPE, *pictures, tmp_path / "state", device="cpu")
+    with pytest.raises(ResumeError, match="was made in f32, not in bf16"):
+        train(RECIPE, *pictures, tmp_path / "state", resume=True, device="cpu", precision="bf16")
+    resumed = train(RECIPE, *pictures, tmp_path / "state", resume=True, device="cpu")
+    assert resumed.precision == Choice("f32", {"f32": 1.0, "bf16": 1.5})
+    assert same(resumed, unbroken)
+    assert len(measured) == 1
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
+def test_a_device_without_float64(
+    pictures: tuple[Pictures, Pictures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Apple's, which `auto` picks. The run is killed on the way and goes on."""
+    short = replace(RECIPE, cycles=((8,), (16,)), balance=True)
+    here = train(short, *pictures, tmp_path / "here", device="cpu")
+    with Elsewhere():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(loop, "describe", killed)
+            train(short, *pictures, tmp_path / "there", device="meta")
+        there = train(short, *pictures, tmp_path / "there", resume=True, device="meta")
+    assert len(there.history) == 2
+    assert there.weights.keys() == here.weights.keys()
+    for name, tensor in here.weights.items():
+        torch.testing.assert_close(there.weights[name], tensor, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("what", ["training loss", "gradient", "weight", "validation loss"])
+def test_what_is_not_finite_is_never_saved(
+    what: str, pictures: tuple[Pictures, Pictures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault comes in the last step of the second epoch, and reaches no loss but the one named."""
+    recipe = replace(RECIPE, cycles=((8, 8, 8),))
+    last = 64 // recipe.batch_size * 2
+    steps = iter(range(1, last + 1))
+    step_of = torch.optim.SGD.step
+    compute = loop.logits
+
+    def faulty_step(optimiser: torch.optim.SGD) -> None:
+        step_of(optimiser)
+        if next(steps) == last and what == "weight":
+            with torch.no_grad():  # a tap that no validation picture of this size reads
+                optimiser.param_groups[0]["params"][0][0, 0, 0, 0] = torch.nan
+
+    computed = iter(range(1, 2 * last))
+
+    def faulty_logits(network: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        z = compute(network, batch)
+        if network.training and next(computed) == last:
+            if what == "training loss":
+                return z * torch.nan
+            if what == "gradient":
+                z.register_hook(lambda gradient: gradient * torch.nan)
+        return z
+
+    monkeypatch.setattr(torch.optim.SGD, "step", faulty_step)
+    monkeypatch.setattr(loop, "logits", faulty_logits)
+    if what == "validation loss":
+        said = iter([(0.5, 0.5), (float("nan"), 0.5)])
+        monkeypatch.setattr(loop._Run, "validate", lambda run, validation: next(said))
+    elif what == "weight":
+        monkeypatch.setattr(loop._Run, "validate", lambda run, validation: (0.5, 0.5))
+    with pytest.raises(NotFiniteError, match=f"in epoch 2 a {what} is not finite"):
+        train(recipe, *pictures, tmp_path / "state", device="cpu")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    assert [row["epoch"] for row in state["history"]] == [1]
+    assert all(tensor.isfinite().all() for part in ("network", "best") for tensor in state[part].values())
+
+
+def test_bf16_on_the_smallest_maps(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    """Windows of 8 pixels, whose last stage sees one place, many steps on memory that was used before."""
+    recipe = replace(RECIPE, cycles=((8, 8, 8, 8),))
+    trained = train(recipe, *pictures, tmp_path / "state", device="cpu", precision="bf16")
+    assert all(tensor.isfinite().all() for tensor in trained.weights.values())

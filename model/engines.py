@@ -14,7 +14,7 @@ Precision = Literal["f32", "bf16", "int8"]
 
 
 class Engine(Protocol):
-    """A network that can be asked, by one thread at a time.
+    """A network that can be asked by one thread at a time, and by another one at a time for heat maps.
 
     name: what runs it and in which precision, for people.
     Batches are uint8 of shape (N, size, size, 3), RGB, N at least 1.
@@ -31,8 +31,11 @@ class Engine(Protocol):
         """
         ...
 
-    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
-        """Grad-CAM heat maps, float32 of shape (N, size, size) in [0, 1]."""
+    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        """Grad-CAM heat maps, float32 of shape (N, size, size) in [0, 1].
+
+        towards: float of shape (N,), +1 where the map is to be of label 1 and -1 where of label 0.
+        """
         ...
 
 

@@ -90,6 +90,16 @@ class Manifest:
         positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
         return positive if self.positive == "REAL" else 1 - positive
 
+    def towards(self, predictions: np.ndarray) -> np.ndarray:
+        """Which way label 1's logit goes where the label that is answered becomes more probable.
+
+        predictions: P(REAL) in [0, 1], of shape (N,). Returns float32 of shape (N,): +1 where it rises, -1
+        where it falls. Not the sign of the logit: the calibration's shift, the threshold and `positive` lie
+        between the two.
+        """
+        real = np.asarray(predictions) >= self.threshold
+        return np.where(real == (self.positive == "REAL"), 1, -1).astype(np.float32)
+
     def allows(self, precision: str) -> bool:
         """Whether this precision loses, by the checkpoint's own record, less than `POINTS` against f32.
 

@@ -60,14 +60,14 @@ class OpenVinoEngine:
         z, means = (request.get_output_tensor(index).data for index in (0, 1))
         return z.astype(np.float64), means.copy()
 
-    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
+    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
         """See model.engines.Engine. Gradients are PyTorch's, which is imported when first asked."""
         if self._reference is None:
             from model.checkpoint import Checkpoint
             from model.torch_engine import TorchEngine
 
             self._reference = TorchEngine(Checkpoint.load(self._model), "cpu")
-        return self._reference.explain(batch, layer)
+        return self._reference.explain(batch, towards, layer)
 
 
 def choose(precision: str, manifest: Manifest, there: set[str]) -> str:

@@ -47,7 +47,10 @@ class Verdict:
 
 
 class Predictor:
-    """A network ready to be asked. Calls from several threads are served one after another."""
+    """A network ready to be asked. Calls from several threads are served one after another.
+
+    Heat maps wait for heat maps only: the first one, which may import torch, holds no prediction up.
+    """
 
     def __init__(self, checkpoint: Manifest, engine: Engine, batch_size: int | None = None) -> None:
         self.checkpoint = checkpoint
@@ -57,6 +60,7 @@ class Predictor:
         self.batch_size = batch_size or max(1, min(256, PASS_PIXELS // self.preprocess.size**2))
         # One network pass already uses every core it was given: two at once only get in each other's way.
         self._lock = threading.Lock()
+        self._explaining = threading.Lock()
 
     @classmethod
     def of(cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None) -> "Predictor":
@@ -105,12 +109,22 @@ class Predictor:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
         return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
 
-    def explain(self, pictures: Pictures, layer: str = LAYER) -> np.ndarray:
-        """Grad-CAM heat maps at the network's size, float32 of shape (N, size, size) in [0, 1]."""
+    def explain(
+        self, pictures: Pictures, layer: str = LAYER, predictions: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Grad-CAM heat maps at the network's size, float32 of shape (N, size, size) in [0, 1].
+
+        Each is of the label that was answered. predictions: P(REAL) as it was answered, of shape (N,); the
+        engine is asked where it is not given. Raises ValueError for another number of predictions.
+        """
+        towards = self.checkpoint.towards(self.predict(pictures) if predictions is None else predictions)
+        if towards.shape != (len(pictures),):
+            raise ValueError(f"{len(pictures)} pictures need as many predictions, not {towards.shape}")
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
-        for batch in self._parts(pictures):
-            with self._lock:
-                heat.append(self.engine.explain(batch, layer))
+        for number, batch in enumerate(self._parts(pictures)):
+            start = number * self.batch_size
+            with self._explaining:
+                heat.append(self.engine.explain(batch, towards[start : start + len(batch)], layer))
         return np.concatenate(heat)
 
     def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:

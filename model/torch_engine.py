@@ -39,9 +39,10 @@ class TorchEngine:
             z, means = logits_and_means(self._network, self._pictures(batch))
         return z.cpu().double().numpy(), means.cpu().float().numpy()  # MPS has no float64
 
-    def explain(self, batch: np.ndarray, layer: str = LAYER) -> np.ndarray:
+    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
         """See model.engines.Engine."""
-        return grad_cam(self._network, self._pictures(batch), layer).cpu().numpy()
+        signs = torch.from_numpy(towards).float().to(self.device)
+        return grad_cam(self._network, self._pictures(batch), signs, layer).cpu().numpy()
 
     def _pictures(self, batch: np.ndarray) -> Tensor:
         return self._normalise(torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device))

@@ -25,8 +25,10 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     the map is lowest. Each with the mean fall and its 95 % interval, in calibrated logits.
     """
     random = np.random.default_rng(0)
-    heat = predictor.explain(images, layer)
     z = predictor.logits(images)
+    predictions = predictor.checkpoint.probability(z)
+    towards = predictor.checkpoint.towards(predictions)
+    heat = predictor.explain(images, layer, predictions)
     calibrated = predictor.checkpoint.calibration
     blurred = np.stack([_blurred(image) for image in images])
     parts: dict[str, np.ndarray] = {
@@ -38,7 +40,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     found: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
     for name, order in parts.items():
         without = np.where(_top(order)[..., None], blurred, images)
-        fall = np.sign(z) * (calibrated(z) - calibrated(predictor.logits(without)))
+        fall = towards * (calibrated(z) - calibrated(predictor.logits(without)))
         mean, interval = mean_interval(fall)
         found[name] = {"fall": mean, "interval": interval}
     return found

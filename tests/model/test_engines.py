@@ -75,7 +75,10 @@ def test_openvino_answers_as_torch_does(model: Path, folder: Path, reference: To
     np.testing.assert_allclose(
         first, engine.look(PICTURES)[1], atol=1e-6
     )  # an answer is the caller's to keep
-    np.testing.assert_allclose(engine.explain(PICTURES), reference.explain(PICTURES), atol=1e-5)
+    towards = np.array([1, -1, 1, -1, 1], np.float32)
+    heat = engine.explain(PICTURES, towards)
+    np.testing.assert_allclose(heat, reference.explain(PICTURES, towards), atol=1e-5)
+    assert np.abs(heat - engine.explain(PICTURES, -towards)).max() > 0.1
 
 
 def test_int8_is_near_and_not_the_same(model: Path, folder: Path, reference: TorchEngine) -> None:

@@ -1,46 +1,62 @@
 """The application factory."""
 
-from collections.abc import Mapping
+import logging
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 
 from api import batch, health, predict
-from api.errors import register_errors
+from api.errors import NotReadyProblem, register_errors
 from api.service import KEY, PredictorLike, Service
-from api.settings import load_settings
-from model.images import ImageLimits
+from api.settings import Settings, load_settings
+from api.uploads import UploadRequest
+from model.files import check_writable
 from model.predictor import Predictor
 
+log = logging.getLogger(__name__)
 
-def create_app(settings: Mapping[str, Any] | None = None, predictor: PredictorLike | None = None) -> Flask:
+
+def create_app(settings: Settings | None = None, predictor: PredictorLike | None = None) -> Flask:
     """The application, its model loaded and warm.
 
-    settings: values that go before the environment's. predictor: one to use instead of loading
-    the checkpoint that the settings name. Raises SettingsError, CheckpointError or ValueError (device).
+    settings: instead of the environment's. predictor: one to use instead of loading the checkpoint that the
+    settings name. Raises SettingsError, CheckpointError or ValueError (device).
     """
-    app = Flask(__name__)
-    load_settings(app.config, settings or {})
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    register_errors(app)
-    for module in (predict, batch, health):
+    settings = settings or load_settings()
+    app = _application()
+    for module in (predict, batch):
         app.register_blueprint(module.blueprint)
     if predictor is None:
+        cache = Path(settings.cache_dir) if settings.cache_dir else None
         predictor = Predictor.load(
-            app.config["MODEL"],
-            app.config["DEVICE"],
-            app.config["ENGINE"],
-            app.config["PRECISION"],
-            Path(app.config["CACHE_DIR"]) if app.config["CACHE_DIR"] else None,
+            settings.model, settings.device, settings.engine, settings.precision, cache
         )
-    service = Service(
-        predictor,
-        ImageLimits(app.config["MAX_IMAGE_PIXELS"]),
-        app.config["BATCH_SIZE"],
-        app.config["QUEUE_SIZE"],
-        app.config["DEADLINE_SECONDS"],
-    )
+    try:
+        check_writable(Path(settings.output_dir))
+    except OSError as error:
+        log.warning("batches will be refused: CIFAKE_OUTPUT_DIR cannot be written to: %s", error)
+    service = Service(predictor, settings)
     service.warm_up()
     app.extensions[KEY] = service
+    return app
+
+
+def create_starting_app() -> Flask:
+    """What answers while the model is being loaded: `/livez` 200, all else 503."""
+    app = _application()
+
+    @app.before_request
+    def not_ready() -> None:
+        if request.endpoint != "health.livez":
+            raise NotReadyProblem("the model is being loaded; ask again in a few seconds")
+
+    return app
+
+
+def _application() -> Flask:
+    app = Flask(__name__)
+    app.request_class = UploadRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    register_errors(app)
+    app.register_blueprint(health.blueprint)
     return app

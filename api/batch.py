@@ -1,17 +1,24 @@
 """`POST /batch`: many pictures, the hackathon's JSON as a file and as the answer."""
 
 import re
+import time
 from collections.abc import Iterator
-from itertools import islice
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, g, request
+from werkzeug.datastructures import FileStorage
 
-from api.archives import ArchiveLimits, read_archive
-from api.errors import BadRequestProblem, BrokenProblem, TooLargeProblem
+from api.archives import ArchiveLimits, open_archive
+from api.errors import BadRequestProblem, BrokenProblem, LateProblem, Problem, TooLargeProblem
 from api.service import Service, current_service
+from api.settings import Settings
+from api.uploads import bound_upload, client_gone
 from model import predictions
+from model.files import check_writable
+from model.headers import declared_pixels
 from model.images import ImageError
 from model.manifest import Label
 from model.predictions import unreadable_rows
@@ -19,20 +26,46 @@ from model.predictions import unreadable_rows
 blueprint = Blueprint("batch", __name__)
 
 NAMED = 20
+HEAD = 1 << 16  # bytes of a file that tell how many pixels it has
+
+
+class Files(Protocol):
+    """The files of an upload, which can be gone through more than once."""
+
+    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """(name, bytes) of each; with `most` only its first bytes."""
+        ...
+
+
+class ClientGoneProblem(Problem):
+    """Nobody waits for the answer any more."""
+
+    status, slug = 499, "client-gone"  # type: ignore[assignment]
 
 
 @blueprint.post("/batch")
 def batch() -> Response:
     """Predictions for all pictures of the upload, in natural order of their names."""
     service = current_service()
+    settings = service.settings
     team = _team()
-    _bound_upload()
-    positive = _positive()
-    rows, unreadable, outside = _classify(service, _upload())
-    if not rows:
-        raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
-    body = predictions.encode(rows, positive)
-    predictions.write(Path(current_app.config["OUTPUT_DIR"]), team, body, unreadable)
+    _check_output(settings)
+    with service.batch():
+        begun: float = g.begun
+        bound_upload(settings.max_batch_bytes, begun + settings.upload_seconds)
+        request.max_form_parts = settings.max_batch_files + 2  # and `positive`
+        positive = _positive()
+        deadline = time.monotonic() + settings.max_batch_seconds
+        try:
+            with _upload(settings, deadline) as files:
+                _look_ahead(files, settings, deadline)
+                rows, unreadable, outside = _classify(service, files, deadline)
+        except TimeoutError as error:
+            raise LateProblem("the batch took too long; send several") from error
+        if not rows:
+            raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
+        body = predictions.encode(rows, positive)
+        predictions.write(Path(settings.output_dir), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
     response.headers["X-Out-Of-Domain-Count"] = str(outside)
@@ -55,15 +88,17 @@ def _positive() -> Label:
         raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 
 
-def _bound_upload() -> None:
-    """Before anything of the form is read."""
-    request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
-    request.max_form_parts = current_app.config["MAX_BATCH_FILES"] + 2  # and `positive`
+def _check_output(settings: Settings) -> None:
+    """Before the work, since what cannot be written would be lost after it."""
+    try:
+        check_writable(Path(settings.output_dir))
+    except OSError as error:
+        raise Problem(f"the server's CIFAKE_OUTPUT_DIR cannot be written to: {error.strerror}") from error
 
 
-def _upload() -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each file of this request, whether sent one by one or as an archive."""
-    config = current_app.config
+@contextmanager
+def _upload(settings: Settings, deadline: float) -> Iterator[Files]:
+    """The files of this request, whether sent one by one or as an archive."""
     files, archives = request.files.getlist("files"), request.files.getlist("archive")
     if len(archives) > 1 or bool(files) == bool(archives):
         raise BadRequestProblem(
@@ -72,42 +107,100 @@ def _upload() -> Iterator[tuple[str, bytes]]:
         )
     if archives:
         limits = ArchiveLimits(
-            config["MAX_BATCH_FILES"], config["MAX_IMAGE_BYTES"], config["MAX_UNPACKED_BYTES"]
+            settings.max_batch_files, settings.max_image_bytes, settings.max_unpacked_bytes
         )
-        yield from read_archive(archives[0].stream, limits)
-    for file in files:
-        yield re.split(r"[/\\]", file.filename or "")[-1], file.read(config["MAX_IMAGE_BYTES"] + 1)
+        with open_archive(archives[0].stream, limits, deadline) as archive:
+            yield archive
+    else:
+        yield FormFiles(files, settings.max_image_bytes)
+
+
+class FormFiles:
+    """The files of a form, of each no more than one byte over `file_bytes`."""
+
+    def __init__(self, files: list[FileStorage], file_bytes: int) -> None:
+        self._files, self._file_bytes = files, file_bytes
+
+    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """See Files."""
+        for file in self._files:
+            file.stream.seek(0)
+            size = self._file_bytes + 1 if most is None else most
+            yield re.split(r"[/\\]", file.filename or "")[-1], file.stream.read(size)
+
+
+def _look_ahead(files: Files, settings: Settings, deadline: float) -> None:
+    """Refuse what would be refused later anyway, before any picture is decoded."""
+    seen: set[str] = set()
+    pixels = 0
+    for name, head in files.members(HEAD):
+        if name in seen:
+            raise BadRequestProblem(f"two pictures are named {name!r}; names must differ, folders aside")
+        seen.add(name)
+        if len(seen) > settings.max_batch_files:
+            raise TooLargeProblem(
+                f"a batch may have {settings.max_batch_files} files at most; send several batches"
+            )
+        size = declared_pixels(head)
+        if size <= settings.max_image_pixels:  # a larger one is left out, and told
+            pixels += size
+        _check_pixels(pixels, settings)
+        _check_time(deadline)
 
 
 def _classify(
-    service: Service, upload: Iterator[tuple[str, bytes]]
+    service: Service, files: Files, deadline: float
 ) -> tuple[list[predictions.Row], list[tuple[str, str]], int]:
     """(name, P(REAL)) of the pictures that could be read, (name, reason) of the others, and how many of
     the former are out of the model's domain."""
-    outside = 0
+    outside = pixels = 0
     rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    most = current_app.config["MAX_BATCH_FILES"]
-    while chunk := list(islice(upload, service.batcher.size)):
-        names: list[str] = []
-        pictures: list[np.ndarray] = []
-        for name, data in chunk:
-            if name in seen:
-                raise BadRequestProblem(f"two pictures are named {name!r}; names must differ, folders aside")
-            seen.add(name)
-            if len(seen) > most:
-                raise TooLargeProblem(f"a batch may have {most} files at most; send several batches")
-            try:
-                pictures.append(service.picture(data).pixels)
-                names.append(name)
-            except ImageError as error:
-                unreadable.append((name, str(error)))
-        if pictures:
-            answers = service.read(pictures).values
-            rows += [(name, answer.prediction) for name, answer in zip(names, answers, strict=True)]
-            outside += sum(answer.in_domain is False for answer in answers)
+    names: list[str] = []
+    pictures: list[np.ndarray] = []
+
+    def ask() -> None:
+        nonlocal outside
+        answers = service.read(pictures, deadline).values
+        rows.extend((name, answer.prediction) for name, answer in zip(names, answers, strict=True))
+        outside += sum(answer.in_domain is False for answer in answers)
+        names.clear()
+        pictures.clear()
+
+    for name, data in files.members():
+        _check_time(deadline)
+        try:
+            picture = service.picture(data, deadline, patient=True)
+        except ImageError as error:
+            unreadable.append((name, str(error)))
+            continue
+        pixels += picture.width * picture.height
+        _check_pixels(pixels, service.settings)
+        names.append(name)
+        pictures.append(picture.pixels)
+        if len(pictures) == service.batcher.size:
+            _check_client()
+            ask()
+    if pictures:
+        ask()
     return rows, unreadable, outside
+
+
+def _check_pixels(pixels: int, settings: Settings) -> None:
+    if pixels > settings.max_batch_pixels:
+        raise TooLargeProblem(
+            f"a batch's pictures may have {settings.max_batch_pixels} pixels together; send several batches"
+        )
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError
+
+
+def _check_client() -> None:
+    if client_gone():
+        raise ClientGoneProblem("the client closed the connection")
 
 
 def _none_readable(unreadable: list[tuple[str, str]]) -> str:

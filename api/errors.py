@@ -9,13 +9,19 @@ from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
-from model.images import BrokenImageError, ImageError, ImageTooLargeError, UnsupportedImageError
+from api.environ import BEGUN, REFUSED
+from model.images import (
+    BrokenImageError,
+    DecoderBusyError,
+    DecodeTimeoutError,
+    ImageError,
+    ImageTooLargeError,
+    UnsupportedImageError,
+)
 
 log = logging.getLogger(__name__)
 
-# How much of a refused upload is read before the answer. A client that is still sending when the
-# connection closes sees a reset and not the answer that tells it why.
-DRAIN_BYTES, DRAIN_SECONDS = 128 << 20, 10.0
+RETRY_AFTER = "1"
 
 
 class Problem(Exception):
@@ -66,6 +72,12 @@ class BusyProblem(Problem):
     status, slug = HTTPStatus.TOO_MANY_REQUESTS, "busy"
 
 
+class StalledProblem(Problem):
+    """The client stopped sending its request."""
+
+    status, slug = HTTPStatus.REQUEST_TIMEOUT, "stalled"
+
+
 class LateProblem(Problem):
     """The answer did not come in time."""
 
@@ -84,10 +96,13 @@ def register_errors(app: Flask) -> None:
 
     @app.before_request
     def name_request() -> None:
-        g.begun = time.monotonic()
+        # A server that reads requests ahead of time tells when their first byte came.
+        g.begun = request.environ.get(BEGUN) or time.monotonic()
         given = request.headers.get("X-Request-ID", "")
         sound = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
         g.request_id = given if sound else str(uuid.uuid4())
+        if REFUSED in request.environ:
+            raise BusyProblem("more requests wait than there is room for; ask again in a second")
 
     @app.after_request
     def send_name(response: Response) -> Response:
@@ -97,13 +112,21 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
         response = _answer(error.status, error.slug, error.detail, **error.members)
-        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = "1"
+        if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            response.headers["Retry-After"] = RETRY_AFTER
         return response
 
     @app.errorhandler(ImageError)
     def image_error(error: ImageError) -> Response:
         return problem(IMAGE_PROBLEMS[type(error)](str(error)))
+
+    @app.errorhandler(DecodeTimeoutError)
+    def decode_timeout(error: DecodeTimeoutError) -> Response:
+        return problem(LateProblem(str(error)))
+
+    @app.errorhandler(DecoderBusyError)
+    def decoder_busy(error: DecoderBusyError) -> Response:
+        return problem(BusyProblem(str(error)))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -124,7 +147,6 @@ def register_errors(app: Flask) -> None:
 
 
 def _answer(status: int, slug: str, detail: str, **members: object) -> Response:
-    _drain()
     body = {
         "type": f"urn:cifake:problem:{slug}",
         "title": HTTP_STATUS_CODES.get(status, "Error"),
@@ -134,21 +156,3 @@ def _answer(status: int, slug: str, detail: str, **members: object) -> Response:
         **members,
     }
     return Response(json.dumps(body), status=status, mimetype="application/problem+json")
-
-
-def _drain() -> None:
-    """Read on what the client is still sending, up to a bound."""
-    stream, left = request.environ.get("wsgi.input"), DRAIN_BYTES
-    until = time.monotonic() + DRAIN_SECONDS
-    declared = request.content_length or 0
-    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    if stream is None or not (declared or chunked) or declared > DRAIN_BYTES:
-        return
-    try:
-        while left > 0 and time.monotonic() < until:
-            chunk = stream.read(min(left, 1 << 16))
-            if not chunk:
-                return
-            left -= len(chunk)
-    except (OSError, ValueError):  # the client is gone; there is nobody to answer
-        return

@@ -1,25 +1,34 @@
 """gunicorn's configuration: `gunicorn -c api/gunicorn.conf.py "api.app:create_app()"`."""
 
 import os
+import resource
+import sys
 
-from flask import Config
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
+from gunicorn.workers.base import Worker as AnyWorker
 
 from api.memory import return_freed_memory
-from api.settings import load_settings
+from api.settings import SettingsError, load_settings
+from api.worker import Worker
 from model.cpus import available_cpus, runs_on_cpu
 
-settings = Config(os.getcwd())
-load_settings(settings, {})
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(f"error: {error}")
 
-bind = settings["BIND"]
+bind = settings.bind
 # A picture costs Python as much as the engine, and Python computes on one core a process.
-workers = settings["WORKERS"] or (available_cpus() if runs_on_cpu(settings["DEVICE"]) else 1)
-threads = settings["THREADS"]
-worker_class = "gthread"
+workers = settings.workers or (available_cpus() if runs_on_cpu(settings.device) else 1)
+threads = settings.threads
+worker_class = Worker
 # The model is loaded in each worker: the threads that torch starts do not survive a fork.
 preload_app = False
+# Each connection needs a file descriptor, and what a worker opens besides some more.
+_, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+files = min(most_files, 65536) if most_files != resource.RLIM_INFINITY else 65536
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, most_files))
+worker_connections = max(threads + 1, min(1000, files - 2 * threads - 128))
 # NumPy and torch read this when they are imported, which is later. More threads than the quota pays for only
 # wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus() // workers)))
@@ -34,6 +43,11 @@ accesslog = "-"
 access_log_format = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms id %({x-request-id}o)s'
 
 
-def post_fork(server: Arbiter, worker: Worker) -> None:
+def post_fork(server: Arbiter, worker: AnyWorker) -> None:
     """Called in each worker before it loads the application."""
     return_freed_memory()
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Called in the parent when a worker has ended."""
+    Worker.forget(worker)

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Blueprint
 
-from api.errors import NotReadyProblem
 from api.service import current_service
 
 blueprint = Blueprint("health", __name__)
@@ -19,9 +18,8 @@ def livez() -> dict[str, str]:
 
 @blueprint.get("/readyz")
 def readyz() -> dict[str, str]:
-    """200 once a picture has gone through the model, 503 before."""
-    if not current_service().ready:
-        raise NotReadyProblem("the model has not answered its first picture yet")
+    """200 while pictures go through the model, 503 before and where one does not come back."""
+    current_service().probe()
     return {"status": "ready"}
 
 

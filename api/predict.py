@@ -21,11 +21,12 @@ def predict() -> Response:
     """The label of one picture, the probability of that label, P(REAL), and whether to trust them."""
     service = current_service()
     abstain, explained = _abstain(), _explained()
-    data = picture_bytes()
+    deadline = service.deadline()
+    data = picture_bytes(service.settings.max_image_bytes, deadline)
     parsed = time.monotonic()
-    picture = service.picture(data)
+    picture = service.picture(data, deadline)
     decoded = time.monotonic()
-    answers = service.read([picture.pixels], service.left())
+    answers = service.read([picture.pixels], deadline)
     [(prediction, in_domain)] = answers.values
     verdict = service.predictor.verdict(prediction, abstain)
     answer: dict[str, Any] = {
@@ -38,7 +39,7 @@ def predict() -> Response:
         "resized": picture.pixels.shape[:2] != (picture.height, picture.width),
     }
     if explained:
-        [heat] = service.predictor.explain([picture.pixels])
+        heat = service.explain(picture.pixels, prediction, deadline)
         answer["explanation"] = {"method": "gradcam", "heatmap": _png(heat)}
     response = jsonify(answer)
     response.headers["Server-Timing"] = server_timing(

@@ -1,6 +1,11 @@
-"""What every route needs: the predictor and its queue, the limits on a picture, and whether it is ready."""
+"""What every route needs: the predictor and its queue, the limits on a picture, and what may go on at
+once."""
 
+import math
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from typing import NamedTuple, Protocol
 
@@ -8,6 +13,7 @@ import numpy as np
 from flask import current_app, g
 
 from api.errors import BusyProblem, LateProblem, NotReadyProblem
+from api.settings import Settings
 from model.batcher import Answers, Batcher, DeadlineError, QueueFullError
 from model.images import ImageLimits, Picture, decode
 from model.manifest import Manifest
@@ -15,6 +21,7 @@ from model.predictor import Reading, Verdict
 from model.preprocess import Preprocess
 
 KEY = "cifake"
+PROBE_SECONDS = 0.5
 
 
 class PredictorLike(Protocol):
@@ -27,7 +34,7 @@ class PredictorLike(Protocol):
 
     def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict: ...
 
-    def explain(self, pictures: list[np.ndarray]) -> np.ndarray: ...
+    def explain(self, pictures: list[np.ndarray], *, predictions: np.ndarray | None = None) -> np.ndarray: ...
 
 
 class Answer(NamedTuple):
@@ -38,53 +45,78 @@ class Answer(NamedTuple):
 
 
 class Service:
-    """Holds the predictor for the lifetime of the application.
+    """Holds the predictor for the lifetime of the application."""
 
-    batch_size, queue_size: see `model.batcher`. seconds: within which a picture's answer must come.
-    """
-
-    def __init__(
-        self,
-        predictor: PredictorLike,
-        limits: ImageLimits,
-        batch_size: int,
-        queue_size: int,
-        seconds: float,
-    ) -> None:
+    def __init__(self, predictor: PredictorLike, settings: Settings) -> None:
         self.predictor = predictor
-        self.limits = limits
-        self.seconds = seconds
-        self.batcher: Batcher[np.ndarray, Answer] = Batcher(self._compute, batch_size, queue_size)
-        self.ready = False
+        self.settings = settings
+        self.limits = ImageLimits(settings.max_image_pixels)
+        self.batcher: Batcher[np.ndarray, Answer] = Batcher(
+            self._compute, settings.batch_size, settings.queue_size
+        )
+        self._batches = threading.BoundedSemaphore(settings.batches)
+        self._explaining = threading.Lock()
 
     def warm_up(self) -> None:
         """Put pictures through the model, one and a batch; the first calls are the slow ones."""
-        size = self.predictor.preprocess.size
         for count, alone in product((1, self.batcher.size), (True, False)):
-            self.predictor.read([np.zeros((size, size, 3), np.uint8)] * count, alone)
-        self.ready = True
+            self.predictor.read([self._blank()] * count, alone)
 
-    def picture(self, data: bytes) -> Picture:
-        """A file's picture, its pixels brought to the network's size. Raises ImageError."""
-        return decode(data, self.limits, shrink=self.predictor.preprocess.resize)
+    def probe(self) -> None:
+        """Put a picture through the queue and the model. Raises NotReadyProblem if it is not answered
+        soon."""
+        try:
+            self.batcher.ask([self._blank()], PROBE_SECONDS)
+        except (DeadlineError, QueueFullError) as error:
+            raise NotReadyProblem(f"the model did not answer within {PROBE_SECONDS} s") from error
 
-    def read(self, pictures: list[np.ndarray], within: float = float("inf")) -> Answers[Answer]:
+    def picture(self, data: bytes, deadline: float, patient: bool = False) -> Picture:
+        """A file's picture, its pixels brought to the network's size; see model.images.decode for errors."""
+        return decode(data, self.limits, self.predictor.preprocess.resize, deadline, patient)
+
+    def read(self, pictures: list[np.ndarray], deadline: float = math.inf) -> Answers[Answer]:
         """What the model makes of a batch of pictures at its size, together with others that are asked for.
 
-        within: seconds until it is of no use. Raises Problem: 429, 503 or 504.
+        deadline: when it is of no use any more, by time.monotonic(). Raises Problem: 429 or 504.
         """
-        if not self.ready:
-            raise NotReadyProblem("the model is being loaded; ask again in a few seconds")
         try:
-            return self.batcher.ask(pictures, within)
+            return self.batcher.ask(pictures, deadline - time.monotonic())
         except QueueFullError as error:
             raise BusyProblem("more pictures wait than there is room for; ask again in a second") from error
         except DeadlineError as error:
             raise LateProblem("the answer did not come in time; the server is busy") from error
 
-    def left(self) -> float:
-        """Seconds that this request still has."""
-        return self.seconds - (time.monotonic() - g.begun)
+    def explain(self, picture: np.ndarray, prediction: float, deadline: float) -> np.ndarray:
+        """The heat map of one picture, float (size, size) in [0, 1], for the label that was answered.
+
+        One at a time: the first of a process takes seconds. Raises LateProblem past the deadline.
+        """
+        if not self._explaining.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise LateProblem("the heat map did not come in time; the server is busy")
+        try:
+            [heat] = self.predictor.explain([picture], predictions=np.array([prediction]))
+        finally:
+            self._explaining.release()
+        return heat
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """A batch is worked on. Raises BusyProblem where as many are as may be."""
+        if not self._batches.acquire(blocking=False):
+            raise BusyProblem(f"{self.settings.batches} batches are being worked on; ask again later")
+        try:
+            yield
+        finally:
+            self._batches.release()
+
+    def deadline(self) -> float:
+        """When this request's picture must be answered, by time.monotonic()."""
+        begun: float = g.begun
+        return begun + self.settings.deadline_seconds
+
+    def _blank(self) -> np.ndarray:
+        size = self.predictor.preprocess.size
+        return np.zeros((size, size, 3), np.uint8)
 
     def _compute(self, pictures: list[np.ndarray], alone: bool) -> list[Answer]:
         reading = self.predictor.read(pictures, alone)

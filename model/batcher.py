@@ -1,12 +1,11 @@
 """Micro-batching: what many threads ask one by one is computed together."""
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Q = TypeVar("Q")
@@ -30,29 +29,44 @@ class Answers(Generic[A]):
     computed: float
 
 
-@dataclass(eq=False)
 class _Job(Generic[Q, A]):
-    questions: Sequence[Q]
-    deadline: float
-    asked: float
-    woken: SimpleQueue[None] = field(default_factory=SimpleQueue)  # in C, where an Event is Python
-    leads: bool = False
-    answers: Answers[A] | None = None
-    error: BaseException | None = None
+    """What one caller asks, and what became of it: `answers` or `error`."""
 
-    @property
-    def done(self) -> bool:
-        return self.answers is not None or self.error is not None
+    def __init__(self, questions: Sequence[Q], seconds: float) -> None:
+        self.questions = questions
+        self.asked = time.monotonic()
+        self.deadline = self.asked + seconds
+        self.answers: Answers[A] | None = None
+        self.error: BaseException | None = None
+        self._over = threading.Lock()  # held until the job is over; a lock is the cheapest event
+        self._over.acquire()
+
+    def finish(self) -> None:
+        """Wake the caller. Called once."""
+        self._over.release()
+
+    def wait(self) -> bool:
+        """Whether the job was over before its deadline."""
+        seconds = min(max(0.0, self.deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        return self._over.acquire(timeout=seconds)
+
+    def result(self) -> Answers[A]:
+        if self.error is not None:
+            raise self.error
+        assert self.answers is not None
+        return self.answers
 
 
 class Batcher(Generic[Q, A]):
     """One queue before `compute`, which is only ever called by one thread at a time.
 
-    A thread that asks while nothing is computed computes at once, and hands the lead to one of those who
-    came meanwhile: batches grow with the load, and nobody waits for company.
+    A thread that asks while nothing is computed computes at once, in itself. What is asked meanwhile waits
+    for a thread of the batcher's own, which takes as many together as fit: batches grow with the load, and
+    nobody waits for company. A caller that gives up takes its questions along; it owes the others nothing.
 
     compute: answers for 1 to `size` questions, told whether they are one caller's and nobody else waits.
-    size: the most questions of a batch. room: the most questions that wait.
+    size: the most questions of a batch. room: the most single questions that wait. Lists of questions wait
+    however many there are: each is a part of a longer list, whose caller asks for the next part only then.
     """
 
     def __init__(
@@ -61,93 +75,109 @@ class Batcher(Generic[Q, A]):
         self._compute = compute
         self.size = size
         self._room = room
-        self._lock = threading.Lock()
-        self._led = False
-        self.waiting = 0
+        # Holds for all that follows; waited on by the batcher's thread alone.
+        self._changed = threading.Condition(threading.Lock())
+        self._busy = False
+        self._thread: threading.Thread | None = None
         # Single questions go before lists of several, but not twice in a row when a list waits.
         self._queues: tuple[deque[_Job[Q, A]], deque[_Job[Q, A]]] = (deque(), deque())
         self._lists_first = False
 
-    def ask(self, questions: Sequence[Q], seconds: float = float("inf")) -> Answers[A]:
+    @property
+    def waiting(self) -> int:
+        """Questions that wait."""
+        with self._changed:
+            return sum(len(job.questions) for queue in self._queues for job in queue)
+
+    def ask(self, questions: Sequence[Q], seconds: float = math.inf) -> Answers[A]:
         """The answers to 1 to `size` questions, which are computed in one batch.
 
-        Raises QueueFullError, DeadlineError after `seconds`, or what `compute` raised.
+        Raises QueueFullError, DeadlineError after `seconds`, what `compute` raised, or ValueError for more
+        questions than fit in a batch, or none.
         """
-        now = time.monotonic()
-        job: _Job[Q, A] = _Job(questions, now + seconds, now)
-        with self._lock:
-            if self.waiting + len(questions) > self._room and self._led:
+        if not 1 <= len(questions) <= self.size:
+            raise ValueError(f"a batch has 1 to {self.size} questions, not {len(questions)}")
+        if not seconds > 0:  # late already; NaN is not a time either
+            raise DeadlineError
+        job: _Job[Q, A] = _Job(questions, seconds)
+        queue = self._queues[len(questions) > 1]
+        with self._changed:
+            at_once = not self._busy and not any(self._queues)
+            if at_once:
+                self._busy = True
+            elif len(questions) == 1 and len(queue) >= self._room:
                 raise QueueFullError
-            self._queue(job).append(job)
-            self.waiting += len(questions)
-            if not self._led:
-                self._led = job.leads = True
-        if not job.leads:
-            with suppress(Empty):
-                job.woken.get(timeout=min(seconds, threading.TIMEOUT_MAX))
-        while not self._over(job):
-            self._lead(job)
-        if job.error:
-            raise job.error
-        assert job.answers is not None
-        return job.answers
-
-    def _over(self, job: _Job[Q, A]) -> bool:
-        """Whether nothing is left to be done by the thread that asked; it was woken, or its time is up."""
-        with self._lock:
-            if job.leads:
-                return False
-            if not job.done:
-                job.error = DeadlineError()
-                queue = self._queue(job)
-                if job in queue:
+            else:
+                queue.append(job)
+                self._start_thread()
+                if not self._busy:  # else whoever computes will notify
+                    self._changed.notify()
+        if at_once:
+            try:
+                self._answer([job])
+            finally:
+                self._end()
+        elif not job.wait():
+            with self._changed:
+                if job in queue:  # else it is being computed, for nobody
                     queue.remove(job)
-                    self.waiting -= len(job.questions)
-            return True
+            raise DeadlineError
+        return job.result()
 
-    def _lead(self, leader: _Job[Q, A]) -> None:
-        """Compute one batch; then the lead is another's, unless the leader's own question is still open."""
-        with self._lock:
-            batch = self._take()
-        if batch:
+    def _start_thread(self) -> None:
+        """Called with the lock held. Only when first needed, since a thread does not survive a fork."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        """Compute what waits, batch by batch, for ever."""
+        while True:
+            batch: list[_Job[Q, A]] = []
+            with self._changed:
+                while self._busy or not any(self._queues):
+                    self._changed.wait()
+                self._busy = True
+                self._take(batch)
             self._answer(batch)
-        heir = None
-        with self._lock:
-            if leader.done:
-                leader.leads = False
-                heir = next((job for queue in self._queues for job in queue), None)
-                self._led = heir is not None
-                if heir:
-                    heir.leads = True
-        if heir:  # first, so that the next batch is computed while the others write their answers
-            heir.woken.put(None)
-        for job in batch:
-            job.woken.put(None)
+            self._end()
+            for job in batch:
+                job.finish()
 
-    def _take(self) -> list[_Job[Q, A]]:
-        """The next batch: those whose time is not up, as many as fit. Called with the lock held."""
+    def _end(self) -> None:
+        """The engine is free: the batcher's thread goes on if something waits."""
+        with self._changed:
+            self._busy = False
+            if any(self._queues):
+                self._changed.notify()
+
+    def _take(self, batch: list[_Job[Q, A]]) -> None:
+        """Fill the next batch: those whose time is not up, as many as fit. Called with the lock held."""
         singles, lists = self._queues
-        batch: list[_Job[Q, A]] = []
         room, now = self.size, time.monotonic()
         for queue in (lists, singles) if self._lists_first else (singles, lists):
             while queue and (queue[0].deadline <= now or len(queue[0].questions) <= room):
                 job = queue.popleft()
-                self.waiting -= len(job.questions)
                 if job.deadline <= now:
                     job.error = DeadlineError()
-                    job.woken.put(None)
+                    job.finish()
                 else:
                     room -= len(job.questions)
                     batch.append(job)
         self._lists_first = bool(lists) and all(len(job.questions) == 1 for job in batch)
-        return batch
 
     def _answer(self, batch: list[_Job[Q, A]]) -> None:
+        """Give each job of the batch its answers, or all of them the error that `compute` raised."""
         begun = time.monotonic()
         try:
             questions = [question for job in batch for question in job.questions]
-            values = list(self._compute(questions, len(batch) == 1 and not self.waiting))
-        except BaseException as error:  # whoever leads, it is everyone's
+            if not questions:  # all of them were late
+                return
+            alone = len(batch) == 1 and not any(self._queues)
+            values = list(self._compute(questions, alone))
+            if len(values) != len(questions):
+                raise ValueError(f"{len(questions)} questions were given {len(values)} answers")
+        except BaseException as error:  # of whoever computes, it is everyone's
             for job in batch:
                 job.error = error
             return
@@ -157,6 +187,3 @@ class Batcher(Generic[Q, A]):
             part = values[start : start + len(job.questions)]
             start += len(part)
             job.answers = Answers(part, begun - job.asked, seconds)
-
-    def _queue(self, job: _Job[Q, A]) -> deque[_Job[Q, A]]:
-        return self._queues[len(job.questions) > 1]

@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that they can be written to."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -25,3 +26,23 @@ def atomically(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Of all threads and processes that ask for the same folder, one at a time. Missing folders are made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be written to the folder, or the folder be made. Leaves nothing
+    there."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    tempfile.TemporaryFile(dir=folder).close()

@@ -1,13 +1,17 @@
 """From the bytes of a picture file to RGB pixels, within limits, or an error that says what is wrong."""
 
 import io
+import math
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from model.headers import AmplifiedError, check, read_jpeg
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
@@ -26,14 +30,26 @@ class BrokenImageError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """More pixels than allowed."""
+    """More pixels, or parts that take more to decode, than allowed."""
+
+
+class DecodeTimeoutError(Exception):
+    """The time was up before the picture was decoded; this says nothing of the picture."""
+
+
+class DecoderBusyError(Exception):
+    """Too many large pictures wait to be decoded."""
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """pixels: the most a picture may have, width times height, told from its header before decoding."""
+    """pixels: the most a picture may have, width times height, told from its header before decoding.
+
+    side: the most pixels of a row or a column; it is JPEG's own limit.
+    """
 
     pixels: int = 25_000_000
+    side: int = 65_535
 
 
 @dataclass(frozen=True)
@@ -45,32 +61,84 @@ class Picture:
     height: int
 
 
-# A picture of this many pixels takes some 20 MB while it is decoded. Larger ones wait for one
-# another, so that memory stays bounded whatever the number of threads.
-_LARGE = 4_000_000
-_one_large = threading.Lock()
+# A picture of this many pixels takes some 5 MB while it is decoded. Larger ones wait for one another, so that
+# memory stays bounded whatever the number of threads.
+LARGE = 500_000
+WAITING = 8  # threads that wait for their turn at most
+STRIP = 1_000_000  # pixels that are converted at once
+SCANNED = 16  # a JPEG's scans may go through this many times the pixels that a picture may have
+
+
+class _Turns:
+    """One large picture at a time."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+
+    @contextmanager
+    def one(self, deadline: float, patient: bool) -> Iterator[None]:
+        with self._counting:
+            if self._waiting >= WAITING and not patient:
+                raise DecoderBusyError("many large pictures wait to be decoded; ask again in a second")
+            self._waiting += 1
+        try:
+            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+            in_time = self._turn.acquire(timeout=left)
+        finally:
+            with self._counting:
+                self._waiting -= 1
+        if not in_time:
+            raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+_large = _Turns()
+
+
+class _Timed(io.BytesIO):
+    """The bytes of a file, which end with the time: decoders read in pieces."""
+
+    deadline = math.inf
+
+    def read(self, size: int | None = -1) -> bytes:
+        _check_time(self.deadline)
+        return super().read(size)
 
 
 def decode(
     data: bytes,
     limits: ImageLimits = ImageLimits(),
     shrink: Callable[[np.ndarray], np.ndarray] | None = None,
+    deadline: float = math.inf,
+    patient: bool = False,
 ) -> Picture:
     """The first frame of a picture file.
 
     EXIF rotation is applied; transparency is laid over white; palette, grey, CMYK and 16-bit
     pictures are converted. `shrink` may put smaller pixels in the place of the decoded ones; those
-    of a large picture are then gone before the next large one is decoded. Raises
-    UnsupportedImageError, BrokenImageError or ImageTooLargeError.
+    of a large picture are then gone before the next large one is decoded.
+
+    deadline: by time.monotonic(), after which it is given up. patient: wait for one's turn with a large
+    picture however many others wait. Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError,
+    and DecodeTimeoutError or DecoderBusyError, which are not the picture's fault.
     """
+    _check_time(deadline)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        file = _Timed(_checked(data, limits))
+        file.deadline = deadline
+        with Image.open(file, formats=FORMATS) as image:
             _check(image, limits)
-            with _one_large if image.width * image.height > _LARGE else nullcontext():
-                pixels = np.asarray(_rgb(image))
+            with _large.one(deadline, patient) if image.width * image.height > LARGE else nullcontext():
+                pixels = _rgb(image)
+                image.close()  # what was decoded is not needed any more
                 height, width = pixels.shape[:2]
                 return Picture(shrink(pixels) if shrink else pixels, width, height)
-    except ImageError:
+    except (ImageError, DecodeTimeoutError, DecoderBusyError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(_too_large(limits)) from error
@@ -83,8 +151,33 @@ def decode(
         raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
 
 
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
+
+
+def _checked(data: bytes, limits: ImageLimits) -> bytes:
+    """The file, or as much of it as the pixels need. Raises ImageTooLargeError."""
+    try:
+        if not data.startswith(b"\xff\xd8"):
+            check(data)
+            return data
+        jpeg = read_jpeg(data)
+    except AmplifiedError as error:
+        raise ImageTooLargeError(str(error)) from error
+    if jpeg.pixels <= limits.pixels < jpeg.pixels * jpeg.scans / SCANNED:
+        raise ImageTooLargeError(
+            f"{jpeg.scans} scans of {jpeg.pixels} pixels take too long; send it with fewer"
+        )
+    return jpeg.essential
+
+
 def _check(image: Image.Image, limits: ImageLimits) -> None:
-    if image.width * image.height > limits.pixels:
+    pixels = image.width * image.height
+    if image.format == "TIFF":  # a tile is decoded whole, even if the picture is a corner of it
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        pixels = max(pixels, int(tags.get(322, 0)) * int(tags.get(323, 0)))
+    if pixels > limits.pixels or max(image.size) > limits.side:
         raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
 
 
@@ -92,24 +185,49 @@ def _too_large(limits: ImageLimits) -> str:
     return f"a picture may have {limits.pixels} pixels at most; send a smaller one"
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> np.ndarray:
+    """uint8 of shape (H, W, 3). What is large is converted strip by strip: a copy of it is not small
+    either."""
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
+    full = _full_scale(image)
+    rows = max(1, STRIP // image.width)
+    if image.height <= rows:
+        return np.asarray(_converted(image, full))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = np.asarray(_converted(strip, full))
+    return pixels
+
+
+def _full_scale(image: Image.Image) -> float | None:
+    """The value of white in a picture of one channel with more than 8 bits; None for the others."""
     if image.mode.startswith("I;16"):
-        return _grey(image, 65535)
-    if image.mode in ("I", "F"):
-        # 32-bit greys carry no range of their own: it is 0 to 1, or that of 8 or of 16 bits, or their own.
-        top = float(np.max(np.asarray(image)))
-        if not np.isfinite(top):
-            raise BrokenImageError("the picture has values that are not numbers")
-        return _grey(image, next((full for full in (1, 255, 65535) if top <= full), top))
+        return 65535.0
+    if image.mode not in ("I", "F"):
+        return None
+    # 32-bit greys carry no range of their own: it is 0 to 1, or that of 8 or of 16 bits, or their own.
+    rows = max(1, STRIP // image.width)
+    tops = [
+        float(np.max(np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))))
+        for top in range(0, image.height, rows)
+    ]
+    top = max(tops)
+    if not np.isfinite(tops).all():
+        raise BrokenImageError("the picture has values that are not numbers")
+    return next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
+
+
+def _converted(image: Image.Image, full: float | None) -> Image.Image:
+    if full is not None:
+        return _grey(image, full)
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture, mask=picture.getchannel("A"))
         return white
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _grey(image: Image.Image, full: float) -> Image.Image:

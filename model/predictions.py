@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from model.files import atomically
+from model.files import atomically, locked
 from model.manifest import Label
 
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
@@ -54,17 +54,17 @@ def encode(rows: Iterable[Row], positive: Label = "REAL") -> bytes:
 def write(folder: Path, team: str, body: bytes, unreadable: list[tuple[str, str]]) -> Path:
     """Write `TEAM_prediction.json`, and `TEAM_unreadable.json` if (name, reason) of any are given.
 
-    Each takes the place of the old one at once. Returns the path of the predictions.
+    Both are of one upload, also where several are written at once: those wait for one another, and while the
+    predictions change there is no list beside them. Returns the path of the predictions.
     """
-    path = folder / f"{team}_prediction.json"
-    with atomically(path) as file:
-        file.write(body)
-    errors = folder / f"{team}_unreadable.json"
-    if unreadable:
-        with atomically(errors) as file:
-            file.write(json.dumps(unreadable_rows(unreadable)).encode())
-    else:
+    path, errors = folder / f"{team}_prediction.json", folder / f"{team}_unreadable.json"
+    with locked(folder):
         errors.unlink(missing_ok=True)  # of an earlier batch of this team
+        with atomically(path) as file:
+            file.write(body)
+        if unreadable:
+            with atomically(errors) as file:
+                file.write(json.dumps(unreadable_rows(unreadable)).encode())
     return path
 
 

@@ -7,6 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from api.service import PredictorLike
+from api.settings import load_settings
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
 from model.manifest import Manifest
@@ -32,10 +34,17 @@ class MeanPredictor:
         likelier = Verdict("REAL", prediction) if prediction >= 0.5 else Verdict("FAKE", 1 - prediction)
         return likelier if likelier.confidence >= abstain else Verdict("UNCERTAIN", likelier.confidence)
 
-    def explain(self, pictures: list[np.ndarray]) -> np.ndarray:
+    def explain(self, pictures: list[np.ndarray], *, predictions: np.ndarray | None = None) -> np.ndarray:
         heat = np.zeros((len(pictures), 32, 32), np.float32)
         heat[:, 0, 0] = 1
         return heat
+
+
+def served(predictor: PredictorLike | None = None, **settings: object) -> Flask:
+    """The application with these settings, and a predictor that needs no model."""
+    app = create_app(load_settings(**settings), predictor or MeanPredictor())
+    app.testing = True
+    return app
 
 
 @pytest.fixture
@@ -45,16 +54,15 @@ def outputs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(outputs: Path) -> Flask:
-    settings = {
-        "TESTING": True,
-        "OUTPUT_DIR": str(outputs),
-        "MAX_IMAGE_BYTES": 200_000,
-        "MAX_IMAGE_PIXELS": 250_000,
-        "MAX_BATCH_BYTES": 2_000_000,
-        "MAX_BATCH_FILES": 300,
-        "MAX_UNPACKED_BYTES": 5_000_000,
-    }
-    return create_app(settings, MeanPredictor())
+    return served(
+        output_dir=str(outputs),
+        max_image_bytes=200_000,
+        max_image_pixels=250_000,
+        max_batch_bytes=2_000_000,
+        max_batch_files=300,
+        max_batch_pixels=1_000_000,
+        max_unpacked_bytes=5_000_000,
+    )
 
 
 @pytest.fixture

@@ -8,28 +8,27 @@ import numpy as np
 import pytest
 
 from api.app import create_app
-from api.settings import SettingsError
+from api.settings import load_settings
+from api.worker import Worker
 from model import ROOT
 from model.checkpoint import Checkpoint
 from model.manifest import CheckpointError
 from model.predictor import Reading
-from tests.conftest import MeanPredictor
+from tests.conftest import MeanPredictor, served
 
 
 def test_loads_the_checkpoint_that_the_settings_name(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     random_checkpoint.save(tmp_path / "other.pth")
-    app = create_app({"MODEL": str(tmp_path / "other.pth"), "DEVICE": "cpu", "ENGINE": "torch"})
+    app = create_app(load_settings(model=str(tmp_path / "other.pth"), device="cpu", engine="torch"))
     answer = app.test_client().get("/model").json
     assert answer["digest"] == Checkpoint.load(tmp_path / "other.pth").digest
 
 
 def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
-        create_app({"MODEL": str(tmp_path / "nowhere.pth"), "CACHE_DIR": str(tmp_path)})
-    with pytest.raises(SettingsError):
-        create_app({"MAX_IMAGE_BYTES": 0})
+        create_app(load_settings(model=str(tmp_path / "nowhere.pth"), cache_dir=str(tmp_path)))
     with pytest.raises(ValueError, match="abacus"):
-        create_app({"DEVICE": "abacus"})
+        create_app(load_settings(device="abacus"))
 
 
 def test_the_model_is_warm_before_the_first_request() -> None:
@@ -42,7 +41,7 @@ def test_the_model_is_warm_before_the_first_request() -> None:
             return super().read(pictures)
 
     predictor = Counting()
-    app = create_app({}, predictor)
+    app = served(predictor)
     assert predictor.seen == [(1, True), (1, False), (32, True), (32, False)]
     assert app.test_client().get("/readyz").status_code == 200
 
@@ -57,7 +56,7 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch puts it back
     values = gunicorn_configuration()
     assert (values["bind"], values["workers"]) == ("0.0.0.0:9999", 2)
-    assert values["worker_class"] == "gthread"
+    assert values["worker_class"] is Worker
     assert values["preload_app"] is False
 
 

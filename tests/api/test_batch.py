@@ -1,7 +1,9 @@
 import gc
 import io
 import json
+import socket
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.conftest import served
 from tests.pictures import encode, noise, zipped
 
 
@@ -184,6 +187,89 @@ def test_other_positives_are_refused(word: str, client: FlaskClient, outputs: Pa
     assert response.status_code == 400
     assert "REAL or FAKE" in response.json["detail"]
     assert not outputs.exists()
+
+
+def test_pixels_of_all_pictures_together(client: FlaskClient, outputs: Path) -> None:
+    """250,000 each and a million together are allowed; nothing is decoded of what claims more."""
+    claims = bytearray(encode(np.zeros((500, 500), np.uint8)))
+    del claims[60:]  # it cannot be decoded
+    five = {f"{i}.png": bytes(claims) for i in range(5)}
+    for response in (send_archive(client, zipped(five)), send_files(client, five)):
+        assert response.status_code == 413
+        assert "1000000 pixels together" in response.json["detail"]
+    four = {f"{i}.png": encode(np.full((500, 500), 100, np.uint8)) for i in range(4)}
+    assert send_archive(client, zipped(four)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_pixels_that_a_head_does_not_tell_are_counted_too(kind: str, client: FlaskClient) -> None:
+    files = {f"{i}": encode(np.full((500, 500), 100, np.uint8), kind) for i in range(5)}
+    assert send_archive(client, zipped(files)).status_code == 413
+
+
+def test_a_batch_ends_with_its_time(outputs: Path) -> None:
+    app = served(output_dir=str(outputs), max_batch_seconds=1e-6)
+    response = send_files(app.test_client(), PICTURES)
+    assert response.status_code == 504
+    assert not outputs.exists()
+
+
+def test_so_many_batches_at_once(outputs: Path) -> None:
+    app = served(output_dir=str(outputs), max_batches=1)
+    client = app.test_client()
+    with app.extensions["cifake"].batch():
+        response = send_files(client, PICTURES)
+        assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+        assert client.post("/predict", data=grey(1)).status_code == 200
+    check(send_files(client, PICTURES), outputs)
+    assert send_files(client, {"x": b"no picture"}).status_code == 422
+    check(send_files(client, PICTURES), outputs)  # an error gives the place back
+
+
+def test_a_batch_waits_for_room_however_small_the_queue(outputs: Path) -> None:
+    app = served(output_dir=str(outputs), queue_size=1, batch_size=2)
+    files = {f"{i}.png": grey(i) for i in range(20)}
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda n: send_files(app.test_client(), files, f"t{n}"), range(6)))
+    assert [len(answer.json) for answer in answers] == [20] * 6
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("where a folder should be")
+    app = served(output_dir=str(tmp_path / "file" / "outputs"))
+    assert "CIFAKE_OUTPUT_DIR cannot be written to" in caplog.text
+    app.extensions["cifake"].batcher = None  # nothing is computed
+    response = send_files(app.test_client(), PICTURES)
+    assert response.status_code == 500
+    assert "CIFAKE_OUTPUT_DIR cannot be written to" in response.json["detail"]
+
+
+def test_two_batches_of_one_team_leave_what_belongs_together(client: FlaskClient, outputs: Path) -> None:
+    """One of them has an unreadable picture: its list stands beside its own predictions or not at all."""
+    clean, dirty = {"1.png": grey(1)}, {"2.png": grey(2), "bad.png": b"x"}
+    app = client.application
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            done = [pool.submit(send_files, app.test_client(), files) for files in (clean, dirty) * 4]
+            assert {future.result().status_code for future in done} == {200}
+            [row] = json.loads((outputs / "x_prediction.json").read_bytes())
+            assert (outputs / "x_unreadable.json").exists() == (row["image_id"] == "2.png")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_client_that_left_is_noticed(stays: bool, outputs: Path) -> None:
+    app = served(output_dir=str(outputs), batch_size=2)
+    ours, theirs = socket.socketpair()
+    if not stays:
+        theirs.close()
+    data = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip")}
+    with ours, theirs:
+        environ = {"gunicorn.socket": ours}
+        response = app.test_client().post("/batch?team=x", data=data, environ_overrides=environ)
+    assert response.status_code == (200 if stays else 499)
+    assert outputs.exists() == stays
 
 
 def test_picture_of_another_size(client: FlaskClient) -> None:

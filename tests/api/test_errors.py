@@ -1,8 +1,12 @@
-import io
+import http.client
+import threading
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
+
+from api.environ import REFUSED
 
 MEMBERS = {"type", "title", "status", "detail", "request_id"}
 
@@ -57,9 +61,25 @@ def test_request_id_is_taken_over_when_sound(client: FlaskClient) -> None:
     assert len(made) == 36
 
 
-def test_a_refused_upload_is_read_to_its_end(client: FlaskClient) -> None:
-    """A server that closes while the client still sends makes the client see a reset, not the answer."""
-    body = io.BytesIO(b"x" * 1_000_000)
-    response = client.post("/predict", input_stream=body, content_length=1_000_000)
-    assert response.status_code == 413
-    assert body.tell() == 1_000_000
+@pytest.mark.parametrize("path", ["/nowhere", "/predict", "/predict?explain=magic", "/batch?team=x"])
+def test_errors_wait_for_no_body(path: str, app: Flask) -> None:
+    """Under Flask's own server a body's stream ends with the connection: it must not be read to its end."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("POST", path, b"not a picture", {"Content-Type": "image/png"})
+        with connection.getresponse() as response:
+            assert response.status in (400, 404, 415)
+        connection.close()
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def test_a_worker_without_a_free_thread_says_so(client: FlaskClient) -> None:
+    response = client.get("/model", environ_overrides={REFUSED: True})
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    assert set(response.json) == MEMBERS

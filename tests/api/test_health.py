@@ -1,7 +1,15 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
-from model.predictor import Predictor
+from api.app import create_starting_app
+from model.predictor import Predictor, Reading
+from tests.conftest import MeanPredictor, served
+from tests.pictures import encode, noise
 
 
 def test_alive(client: FlaskClient) -> None:
@@ -9,15 +17,44 @@ def test_alive(client: FlaskClient) -> None:
 
 
 def test_ready_only_after_a_picture_went_through(client: FlaskClient) -> None:
-    assert client.get("/readyz").status_code == 200
-    client.application.extensions["cifake"].ready = False
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert response.mimetype == "application/problem+json"
+    assert client.get("/readyz").json == {"status": "ready"}
+    starting = create_starting_app().test_client()
+    assert starting.get("/livez").status_code == 200
+    for response in (starting.get("/readyz"), starting.post("/predict"), starting.get("/model")):
+        assert response.status_code == 503
+        assert response.mimetype == "application/problem+json"
+        assert response.headers["Retry-After"]
+
+
+def test_a_model_that_does_not_answer_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck(MeanPredictor):
+        warm = False
+        let = threading.Event()
+
+        def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+            if self.warm:
+                assert self.let.wait(20)
+            return super().read(pictures)
+
+    monkeypatch.setattr("api.service.PROBE_SECONDS", 0.05)
+    predictor = Stuck()
+    app = served(predictor)
+    assert app.test_client().get("/readyz").status_code == 200
+    predictor.warm = True
+    with ThreadPoolExecutor(1) as pool:
+        picture = pool.submit(app.test_client().post, "/predict", data=encode(noise()))
+        until = time.monotonic() + 10
+        while not app.extensions["cifake"].batcher._busy:
+            assert time.monotonic() < until
+        assert app.test_client().get("/readyz").status_code == 503
+        assert app.test_client().get("/livez").status_code == 200
+        predictor.let.set()
+        assert picture.result(10).status_code == 200
+    assert app.test_client().get("/readyz").status_code == 200
 
 
 def test_model_tells_what_is_served(shipped: Predictor) -> None:
-    answer = create_app({}, shipped).test_client().get("/model").json
+    answer = served(shipped).test_client().get("/model").json
     assert answer["digest"] == shipped.checkpoint.digest
     assert answer["recipe"]["name"] == "cifake"
     assert answer["labels"] == {"1": "REAL", "0": "FAKE"}

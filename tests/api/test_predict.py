@@ -9,9 +9,8 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from api.app import create_app
 from model.predictor import Predictor, Reading
-from tests.conftest import MeanPredictor
+from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
 GREY = np.full((32, 32, 3), 51, np.uint8)  # a fifth of white: the stand-in predictor says 0.2
@@ -49,7 +48,7 @@ def test_each_form_gives_the_same_answer(send: Send, client: FlaskClient) -> Non
 
 
 def test_forms_agree_with_the_shipped_model(shipped: Predictor) -> None:
-    client = create_app({"TESTING": True}, shipped).test_client()
+    client = served(shipped).test_client()
     data = encode(noise(5))
     predictions = [send(client, data).json["prediction"] for send in FORMS]
     expected = shipped.predict([noise(5)])[0]
@@ -138,13 +137,6 @@ def test_a_body_of_unknown_length_that_is_too_large(client: FlaskClient) -> None
     assert response.status_code == 413
 
 
-def test_not_ready(client: FlaskClient) -> None:
-    client.application.extensions["cifake"].ready = False
-    response = form(client, encode(GREY))
-    assert response.status_code == 503
-    assert response.json["type"].endswith("not-ready")
-
-
 def test_nothing_is_written(client: FlaskClient, outputs: Path) -> None:
     form(client, encode(GREY))
     assert not outputs.exists()
@@ -174,7 +166,7 @@ def test_what_is_unlike_the_training_data_is_flagged(client: FlaskClient) -> Non
     assert ask(client, "", value=20).json["in_domain"] is False
     unknowing = MeanPredictor()
     unknowing.read = lambda pictures, alone: Reading(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
-    assert ask(create_app({}, unknowing).test_client(), "").json["in_domain"] is None
+    assert ask(served(unknowing).test_client(), "").json["in_domain"] is None
 
 
 def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:

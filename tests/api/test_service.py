@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from api.app import create_app
 from model.predictor import Reading
-from tests.conftest import MeanPredictor
+from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
 
@@ -34,7 +33,7 @@ class Held(MeanPredictor):
 
 def held(**settings: int) -> tuple[Flask, Held]:
     predictor = Held()
-    app = create_app({"TESTING": True, **settings}, predictor)
+    app = served(predictor, **settings)
     predictor.warm = True
     return app, predictor
 
@@ -54,7 +53,7 @@ def waiting(app: Flask, count: int) -> None:
 
 
 def test_requests_that_come_together_are_computed_together() -> None:
-    app, predictor = held(BATCH_SIZE=4)
+    app, predictor = held(batch_size=4)
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(post, app)
         assert predictor.begun.acquire(timeout=10)
@@ -67,7 +66,7 @@ def test_requests_that_come_together_are_computed_together() -> None:
 
 
 def test_a_full_queue_is_told_at_once() -> None:
-    app, predictor = held(QUEUE_SIZE=1)
+    app, predictor = held(queue_size=1)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(post, app)
         assert predictor.begun.acquire(timeout=10)
@@ -79,7 +78,7 @@ def test_a_full_queue_is_told_at_once() -> None:
 
 
 def test_what_comes_too_late_is_not_computed() -> None:
-    app, predictor = held(DEADLINE_SECONDS=1)
+    app, predictor = held(deadline_seconds=1)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, app)
         assert predictor.begun.acquire(timeout=10)

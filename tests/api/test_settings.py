@@ -1,56 +1,104 @@
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from flask import Config
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from api.settings import SETTINGS, SettingsError, load_settings
+from api.settings import Settings, SettingsError, load_settings
 
 README = Path(__file__).parents[2] / "README.md"
+TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
+JSON_LIKE = ["2025.10", "true", "null", "[1]", '{"a": 1}', "1e3"]
+UTF8 = st.characters(codec="utf-8", exclude_characters="\0")
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
 
 
-def loaded(**overrides: object) -> Config:
-    config = Config(".")
-    load_settings(config, overrides)
-    return config
+def from_environment(**values: str) -> Settings:
+    with mock.patch.dict(os.environ, {f"CIFAKE_{name.upper()}": value for name, value in values.items()}):
+        return load_settings()
 
 
 def test_defaults() -> None:
-    config = loaded()
-    assert {setting.name: config[setting.name] for setting in SETTINGS} == {
-        setting.name: setting.default for setting in SETTINGS
+    assert load_settings().model_dump() == {
+        name: field.default for name, field in Settings.model_fields.items()
     }
 
 
-def test_environment_then_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CIFAKE_WORKERS", "3")
-    monkeypatch.setenv("CIFAKE_OUTPUT_DIR", "2025")
-    config = loaded()
-    assert config["WORKERS"] == 3
-    assert config["OUTPUT_DIR"] == "2025"
-    assert loaded(WORKERS=5)["WORKERS"] == 5
+def test_arguments_go_before_the_environment() -> None:
+    with mock.patch.dict(os.environ, {"CIFAKE_WORKERS": "3", "CIFAKE_THREADS": "7"}):
+        found = load_settings(workers=5)
+    assert (found.workers, found.threads) == (5, 7)
 
 
-@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "true"])
-def test_senseless_numbers_are_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CIFAKE_MAX_BATCH_FILES", value)
-    with pytest.raises(SettingsError, match="CIFAKE_MAX_BATCH_FILES must be a whole number from 1"):
-        loaded()
+@settings(derandomize=True, deadline=None)
+@given(st.sampled_from(TEXTS), st.sampled_from(JSON_LIKE) | st.text(UTF8, min_size=1))
+def test_text_arrives_as_it_was_written(name: str, value: str) -> None:
+    assert getattr(from_environment(**{name: value}), name) == value
 
 
-def test_none_is_a_number_of_workers() -> None:
-    assert loaded(WORKERS=0)["WORKERS"] == 0
-    with pytest.raises(SettingsError, match="CIFAKE_WORKERS must be a whole number from 0"):
-        loaded(WORKERS=-1)
+@settings(derandomize=True, deadline=None)
+@given(st.sampled_from(NUMBERS), st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=12))
+def test_a_number_is_one_or_the_sentence_names_the_setting(name: str, value: str) -> None:
+    try:
+        found = getattr(from_environment(**{name: value}), name)
+    except SettingsError as error:
+        told = str(error)
+    else:
+        assert found == float(value)
+        return
+    assert f"CIFAKE_{name.upper()}" in told
+    assert told.count("\n") == value.count("\n")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["many", "-1", "nan", "inf", "", "1_0x"])
+def test_senseless_numbers_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CIFAKE_{name.upper()}={value}: Input should be"):
+        from_environment(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("engine", "abacus"), ("precision", "f64"), ("bind", ""), ("model", "")]
+)
+def test_other_values_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CIFAKE_{name.upper()}"):
+        from_environment(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"max_image_bytes": 11, "max_batch_bytes": 10},
+        {"max_image_bytes": 11, "max_batch_bytes": 11, "max_unpacked_bytes": 10},
+        {"max_image_pixels": 11, "max_batch_pixels": 10},
+        {"max_batches": 5, "threads": 4},
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(SettingsError, match=r"^CIFAKE_MAX_\w+ \(\d+\) must not be above CIFAKE_\w+ \(\d+\)$"):
+        load_settings(**values)
+
+
+def test_batches_are_a_quarter_of_the_threads() -> None:
+    assert [load_settings(threads=threads).batches for threads in (1, 4, 32)] == [1, 1, 8]
+    assert load_settings(max_batches=2).batches == 2
+
+
+def test_the_environment_does_not_reach_flask() -> None:
+    from api.app import create_app
+    from tests.conftest import MeanPredictor
+
+    with mock.patch.dict(os.environ, {"CIFAKE_DEBUG": "true", "CIFAKE_SECRET_KEY": "x"}):
+        app = create_app(predictor=MeanPredictor())
+    assert (app.debug, app.secret_key) == (False, None)
 
 
 def test_readme_lists_every_setting() -> None:
     rows = [line for line in README.read_text().splitlines() if line.startswith("| `CIFAKE_")]
-    expected = [
-        f"| `CIFAKE_{setting.name}` | `{_shown(setting.default)}` | {setting.help} |" for setting in SETTINGS
+    root = f"{README.parent}/"
+    assert rows == [
+        f"| `CIFAKE_{name.upper()}` | `{str(field.default).removeprefix(root)}` | {field.description} |"
+        for name, field in Settings.model_fields.items()
     ]
-    assert rows == expected
-
-
-def _shown(default: int | str) -> str:
-    root = str(README.parent) + "/"
-    return str(default).removeprefix(root)

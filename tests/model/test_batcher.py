@@ -1,10 +1,14 @@
+import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from model.batcher import Answers, Batcher, DeadlineError, QueueFullError
+from tests.scheduler import Scheduler
 
 
 class Engine:
@@ -139,4 +143,109 @@ def test_many_threads_each_get_their_own_answer() -> None:
         for number, values in enumerate(pool.map(ask, range(500))):
             assert values == [2 * n for n in range(number, number + 1 + number % 3)]
     assert batcher.waiting == 0
-    assert not batcher._led
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_what_is_late_already_is_not_queued(seconds: float) -> None:
+    desk = Desk()
+    for _ in range(3):
+        with pytest.raises(DeadlineError):
+            desk.batcher.ask([1], seconds)
+    assert desk.batcher.waiting == 0
+    desk.let_all()
+    assert desk.first.result(10).values == [0]
+    assert desk.batcher.ask([2], 10).values == [4]
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_more_or_fewer_questions_than_fit_are_refused(count: int) -> None:
+    batcher = Batcher(lambda questions, alone: questions, size=4)
+    with pytest.raises(ValueError, match="1 to 4 questions"):
+        batcher.ask([0] * count)
+
+
+def test_an_engine_that_loses_answers_is_an_error() -> None:
+    with pytest.raises(ValueError, match="2 questions were given 1 answers"):
+        Batcher(lambda questions, alone: questions[:1]).ask([1, 2])
+
+
+def test_lists_wait_however_many() -> None:
+    desk = Desk(size=4, room=1)
+    lists = [desk.ask([number, number + 1]) for number in (10, 20, 30)]
+    single = desk.ask([1])
+    with pytest.raises(QueueFullError):
+        desk.batcher.ask([2])
+    desk.let_all()
+    assert [future.result(10).values for future in lists] == [[20, 22], [40, 42], [60, 62]]
+    assert single.result(10).values == [2]
+
+
+class OutOfOrderError(Exception):
+    """What a broken engine raises."""
+
+
+def interleave(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Callers that are late, many, or give up, before an engine that is slow and breaks, in one interleaving.
+
+    Returns what became of each.
+    """
+    scheduler = Scheduler(seed)
+    monkeypatch.setattr("model.batcher.threading", scheduler)
+    monkeypatch.setattr("model.batcher.time", scheduler)
+    chance = random.Random(seed)
+    busy = [False]
+
+    def compute(questions: list[int], alone: bool) -> list[int]:
+        assert not busy[0], "two batches at once"
+        assert 1 <= len(questions) <= 3
+        busy[0] = True
+        scheduler.wait(lambda: False, chance.choice([0.0, 0.0, 1.0, 3.0]))
+        busy[0] = False
+        if chance.random() < 0.1:
+            raise OutOfOrderError
+        return [2 * question for question in questions]
+
+    batcher: Batcher[int, int] = Batcher(compute, size=3, room=2)
+    ends: list[str] = []
+
+    def caller(number: int) -> None:
+        for turn in range(3):
+            count = chance.choice([1, 1, 1, 2, 3])
+            questions = [100 * number + 10 * turn + i for i in range(count)]
+            seconds = chance.choice([-1.0, 0.0, 0.5, 2.0, 5.0, float("inf")])
+            begun = scheduler.now
+            try:
+                assert batcher.ask(questions, seconds).values == [2 * question for question in questions]
+                ends.append("answered")
+            except DeadlineError:
+                assert scheduler.now >= begun + max(0.0, seconds)
+                ends.append("late")
+            except QueueFullError:
+                ends.append("full")
+            except OutOfOrderError:
+                ends.append("broken")
+
+    for number in range(5):
+        scheduler.spawn(lambda number=number: caller(number))
+
+    def last() -> None:
+        """Whatever became of the others, the engine still answers."""
+        scheduler.wait(lambda: len(ends) == 15, 1000.0)
+        with suppress(OutOfOrderError):
+            assert batcher.ask([7], 50.0).values == [14]
+        assert not any(batcher._queues)
+
+    scheduler.spawn(last)
+    scheduler.run()
+    assert len(ends) == 15
+    return ends
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_every_interleaving_ends_with_an_answer_or_an_error(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: Counter[str] = Counter()
+    for seed in range(block * 250, (block + 1) * 250):
+        ends += Counter(interleave(seed, monkeypatch))
+    assert min(ends[kind] for kind in ("answered", "late", "full", "broken")) > 50

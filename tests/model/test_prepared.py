@@ -74,8 +74,8 @@ def test_the_default_is_the_users_own_cache(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_server_needs_no_torch(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     random_checkpoint.save(tmp_path / "model.pth")
     program = (
-        "import sys; from api.app import create_app\n"
-        "app = create_app({'MODEL': sys.argv[1], 'CACHE_DIR': sys.argv[2]})\n"
+        "import sys; from api.app import create_app; from api.settings import load_settings\n"
+        "app = create_app(load_settings(model=sys.argv[1], cache_dir=sys.argv[2]))\n"
         "assert app.test_client().get('/readyz').status_code == 200\n"
         "print('torch' in sys.modules)\n"
     )

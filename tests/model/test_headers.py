@@ -1,0 +1,94 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.headers import BLOCKS, CHUNKS, SCANS, SEGMENTS, AmplifiedError, check, declared_pixels, read_jpeg
+from tests.pictures import encode, noise
+
+KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP"]
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.sampled_from(KINDS), st.integers(1, 300), st.integers(1, 300), st.booleans())
+def test_pixels_are_what_pillow_finds(kind: str, width: int, height: int, odd: bool) -> None:
+    options = {"JPEG": {"progressive": odd}, "WEBP": {"lossless": odd}}.get(kind, {})
+    data = encode(np.zeros((height, width, 3), np.uint8), kind, **options)
+    assert declared_pixels(data) == declared_pixels(data[: 1 << 16]) == width * height
+
+
+def test_webp_with_transparency() -> None:
+    assert declared_pixels(encode(Image.new("RGBA", (70, 50), (1, 2, 3, 4)), "WEBP", exif=b"x")) == 3500
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.sampled_from([encode(noise(), kind) for kind in KINDS]), st.integers(0, 60), st.binary(max_size=20))
+def test_damaged_heads_tell_nothing_and_fail_nothing(data: bytes, at: int, change: bytes) -> None:
+    damaged = data[:at] + change + data[at + len(change) :]
+    for part in (damaged, damaged[:at], change):
+        assert declared_pixels(part) >= 0
+        check(part)
+        read_jpeg(part)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"quality": 100}]
+)
+def test_a_jpeg_without_its_metadata_has_the_same_pixels(options: dict) -> None:
+    for mode in ("RGB", "L", "CMYK"):
+        image = Image.fromarray(noise(3, 90, 70)).convert(mode)
+        plain = encode(image, "JPEG", icc_profile=bytes(200_000), comment=b"x" * 1000, **options)
+        jpeg = read_jpeg(plain)
+        assert len(jpeg.essential) < len(plain) - 200_000
+        assert jpeg.pixels == 6300
+        assert jpeg.scans >= 1
+        np.testing.assert_array_equal(pixels(jpeg.essential), pixels(plain))
+
+
+def test_orientation_stays() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encode(noise(0, 40, 20), "JPEG", exif=exif)
+    with Image.open(io.BytesIO(read_jpeg(data).essential)) as image:
+        assert image.getexif()[274] == 6
+
+
+def test_metadata_in_many_segments_is_left_out() -> None:
+    data = encode(noise(), "JPEG")
+    many = data[:2] + segment(0xE1, b"Exif\0\0" + bytes(200)) * 1000 + data[2:]
+    assert len(read_jpeg(many).essential) < len(data) + 1000
+
+
+def test_more_parts_than_a_picture_needs() -> None:
+    jpeg = encode(noise(), "JPEG")
+    with pytest.raises(AmplifiedError, match="segments"):
+        read_jpeg(jpeg[:2] + segment(0xFE, b"") * (SEGMENTS + 1) + jpeg[2:])
+    progressive = encode(noise(), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    assert read_jpeg(progressive + b"").scans <= 12
+    with pytest.raises(AmplifiedError, match="scans"):
+        read_jpeg(progressive[:-2] + scan * SCANS + progressive[-2:])
+    png = encode(noise())
+    chunk = struct.pack(">L", 0) + b"tEXt" + bytes(4)
+    check(png[:33] + chunk * 100 + png[33:])
+    with pytest.raises(AmplifiedError, match="chunks"):
+        check(png[:33] + chunk * CHUNKS + png[33:])
+    gif = encode(noise(), "GIF")
+    start = 13 + (3 << (gif[10] & 7) + 1)
+    comment = b"\x21\xfe" + b"\x01x" * (BLOCKS + 1) + b"\0"
+    check(gif)
+    with pytest.raises(AmplifiedError, match="blocks"):
+        check(gif[:start] + comment + gif[start:])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model import SHIPPED
 from model.checkpoint import Checkpoint
 from tests.pictures import encode
 from tests.trees import cifake_tree, hackathon_tree, picture
@@ -103,6 +104,37 @@ def test_from_the_hackathons_tree_to_its_zip(
     assert "reliability.png" in capsys.readouterr().out
 
 
+def test_quantise_judges_by_the_validation_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = cifake_tree(tmp_path / "cifake")
+    out, new = tmp_path / "run" / "cifake_model.pth", tmp_path / "new.pth"
+    train = ["train", "--data", str(tree), "--out", str(out), "--device", "cpu"]
+    assert cli.main([*train, "--precision", "bf16"]) == 0
+    assert Checkpoint.load(out).recipe["precision"] == "bf16"
+    before = out.read_bytes()
+    quantise = ["quantise", "--model", str(out), "--out", str(new)]
+    assert cli.main([*quantise, "--data", str(tree)]) == 0
+    printed = capsys.readouterr().out
+    assert "of 8 validation pictures" in printed
+    assert "`auto` does not take it" in printed
+    assert out.read_bytes() == before
+    assert Checkpoint.load(new).int8
+    (tree / "train" / "REAL" / "0.png").unlink()
+    assert cli.main([*quantise, "--data", str(tree)]) == 1
+    assert "was validated with other pictures" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_gets_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "cifake", replace(RECIPES["cifake"], learning_rate=1e30, warmup=0.0))
+    tree, out = cifake_tree(tmp_path / "cifake"), tmp_path / "run" / "x.pth"
+    assert cli.main(["train", "--data", str(tree), "--out", str(out), "--device", "cpu"]) == 1
+    assert "is not finite; nothing of this epoch was saved" in capsys.readouterr().err
+    assert not out.parent.exists()
+
+
 def test_labels_are_looked_at_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hackathon_tree(tmp_path / "data")
     out = tmp_path / "run" / "x.pth"
@@ -146,6 +178,12 @@ def test_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["audit", "nowhere"], "there is no folder nowhere"),
         (["plots", "nowhere"], "not a run folder"),
         (["submission", "--team", "x"], "data/hackathon holds no real_cifake_images/"),
+        (
+            ["train", "--data", "x", "--out", "x.pth", "--device", "meta", "--precision", "bf16"],
+            "no autocast",
+        ),
+        (["quantise", "--data", "nowhere", "--out", "x.pth"], "there is no folder nowhere"),
+        (["quantise", "--data", "nowhere", "--out", str(SHIPPED)], "--out is the checkpoint that is read"),
         (["evaluate", "--data", "nowhere"], "there is no folder nowhere"),
         (["evaluate", "--data", "nowhere", "--model", "nowhere.pth"], "there is no file"),
     ],

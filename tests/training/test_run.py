@@ -72,6 +72,8 @@ def test_the_run_folder(tmp_path: Path) -> None:
     report = json.loads((out.parent / "metrics.json").read_text())
     assert report["validation"] == checkpoint.metrics["validation"]
     assert report["recipe"]["name"] == "cifake"
+    assert (report["recipe"]["precision"], saved.recipe["precision"]) == ("f32", "f32")
+    assert report["precision"] == {"precision": "f32", "milliseconds": {}}
     assert report["data"]["training"]["pictures"] == 32
     # Figures and predictions are of the data's own label 1, whatever that is in truth.
     lines = (out.parent / "validation.csv").read_text().splitlines()
@@ -159,3 +161,23 @@ def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pyte
     assert 0 <= found.agreement <= 1
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nowhere.pth")
     assert look(pictures, "cpu") is None
+
+
+def test_all_folds_compute_in_what_was_measured_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([{"f32": 2.0, "bf16": 1.0}])  # for one measurement
+    monkeypatch.setattr("training.precision.has_bf16", lambda device: True)
+    monkeypatch.setattr(runs.loop, "step_times", lambda *arguments: next(times))
+    used: list[str] = []
+    train = runs.loop.train
+
+    def remember(*arguments: object, **named: object) -> runs.loop.Trained:
+        trained = train(*arguments, **named)  # type: ignore[arg-type]
+        used.append(trained.precision.precision)
+        return trained
+
+    monkeypatch.setattr(runs.loop, "train", remember)
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    cross_validate(replace(RECIPE, cycles=((32,),)), source, 2, tmp_path / "out", CPU)
+    assert used == ["bf16", "bf16"]

@@ -1,7 +1,7 @@
 """The training loop: from pictures to the averaged weights of the best epoch."""
 
 import time
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,10 @@ from model.predictor import PASS_PIXELS
 from training.data import Pictures
 from training.distillation import Distillation
 from training.finite import check_finite, size_of
+from training.history import Epoch, best_of, describe, last_cycle, stalled
 from training.precision import Choice, choose, step_times
 from training.pruning import Pruning
 from training.recipes import Recipe
-from training.reports import write_csv
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the table: mean losses (binary cross-entropy) and accuracies in [0, 1].
-
-    The training figures are of the windows trained on, augmented, by the weights as they moved;
-    the validation figures are of whole pictures, by the averaged weights.
-    """
-
-    epoch: int
-    window: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,7 @@ def train(
     tqdm.write(run.precision.sentence())
 
     for epoch in range(len(history) + 1, recipe.epochs + 1):
-        if _stalled(history, recipe):
+        if stalled(history, recipe):
             break
         start = time.monotonic()
         train_loss, train_accuracy = run.epoch(epoch)
@@ -116,7 +99,7 @@ def train(
             seconds=time.monotonic() - start,
         )
         history.append(row)
-        if row is _best(_last_cycle(history, recipe)):
+        if row is best_of(last_cycle(history, recipe)):
             best = run.averaged()
         parts = {name: part.state_dict() for name, part in run.parts().items()}
         rows = [asdict(row) for row in history]
@@ -125,7 +108,7 @@ def train(
             torch.save({**identity, **parts, **state}, file)
         left = sum((side / row.window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
-    return Trained(best, _best(_last_cycle(history, recipe)), history, run.precision)
+    return Trained(best, best_of(last_cycle(history, recipe)), history, run.precision)
 
 
 class _Run:
@@ -240,21 +223,6 @@ class _Run:
         return torch.cat([logits(network, normalise(batch.to(self.on))) for batch in batches]).cpu()
 
 
-def describe(row: Epoch) -> str:
-    """A line of the table of epochs."""
-    return (
-        f"epoch {row.epoch:3d}  window {row.window:3d}"
-        f"  train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}"
-        f"  validation loss {row.validation_loss:.4f} accuracy {row.validation_accuracy:.2%}"
-        f"  {row.seconds:.0f} s"
-    )
-
-
-def write_history(history: list[Epoch], path: Path) -> None:
-    """The table of epochs as CSV."""
-    write_csv(path, list(Epoch.__dataclass_fields__), [astuple(row) for row in history])
-
-
 def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     # Weight decay on matrices only: batch norm's scales and all biases have nothing to overfit with.
     groups = [
@@ -264,24 +232,6 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimiser == "adam":
         return torch.optim.Adam(groups, lr=recipe.learning_rate)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True)
-
-
-def _best(history: list[Epoch]) -> Epoch:
-    return min(history, key=lambda row: row.validation_loss)
-
-
-def _last_cycle(history: list[Epoch], recipe: Recipe) -> list[Epoch]:
-    """The epochs of the cycle that was come to."""
-    _, within = recipe.place(len(history))
-    return history[len(history) - 1 - within :]
-
-
-def _stalled(history: list[Epoch], recipe: Recipe) -> bool:
-    """Whether `patience` epochs on whole pictures of this cycle went by without a better validation loss."""
-    _, within = recipe.place(len(history) + 1)
-    rows = history[len(history) - within :]
-    whole = [row for row in rows if row.window == max(recipe.windows)]
-    return len(whole) > recipe.patience and _best(rows) not in whole[-recipe.patience :]
 
 
 def _load_state(path: Path, identity: dict[str, str]) -> dict:

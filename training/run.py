@@ -16,6 +16,7 @@ from training.audit import Audit, audit, own_error
 from training.calibrate import fit_calibration
 from training.data import Pictures, drop_repeats, folds, hold_out
 from training.initial import initial_weights, turned
+from training.history import write_history
 from training.limits import fit_domain
 from training.metrics import score
 from training.recipes import Recipe
@@ -61,7 +62,7 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
         data={"kind": source.kind, "label_1": positive} | record,
         metrics={"validation": score(predictions, validation.labels, checkpoint.threshold)},
     )
-    loop.write_history(trained.history, out.with_name("history.csv"))
+    write_history(trained.history, out.with_name("history.csv"))
     _write_predictions(out.with_name("validation.csv"), validation, predictions, raw)
     checkpoint.save(out)
     report = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.loop import Epoch, write_history
+from training.history import Epoch, write_history
 from training.metrics import score
 
 

@@ -11,7 +11,8 @@ from tests.elsewhere import Elsewhere
 from training import loop
 from training.data import Pictures
 from training.finite import NotFiniteError
-from training.loop import Epoch, ResumeError, train, write_history
+from training.history import Epoch
+from training.loop import ResumeError, train
 from training.precision import Choice
 from training.recipes import RECIPES
 
@@ -115,13 +116,6 @@ def test_a_new_cycle_is_not_stalled_by_the_one_before(
     # With these epochs in one cycle it stops early (above); no cycle of one is long enough to stall in.
     endless = replace(RECIPE, learning_rate=0.0, patience=1, average=0.0, cycles=((8,),) * 4)
     assert len(train(endless, *pictures, tmp_path / "state", device="cpu").history) == 4
-
-
-def test_history_is_written_as_csv(unbroken: loop.Trained, tmp_path: Path) -> None:
-    write_history(unbroken.history, tmp_path / "history.csv")
-    lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert lines[0].startswith("epoch,window,train_loss,train_accuracy,validation_loss")
-    assert len(lines) == 6
 
 
 def killed(row: Epoch) -> str:

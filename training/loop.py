@@ -72,6 +72,10 @@ def train(
             part.load_state_dict(state[name])
         history = [Epoch(**row) for row in state["history"]]
         best = state["best"]
+        if "precision" not in state:
+            raise ResumeError(
+                f"{state_path} does not say in which precision it was made: train without --resume"
+            )
         run.precision = Choice(**state["precision"])
         if precision not in ("auto", run.precision.precision):
             raise ResumeError(f"{state_path} was made in {run.precision.precision}, not in {precision}")

@@ -95,6 +95,18 @@ def test_resume_refuses_the_state_of_another_run(
             train(short, fewer, validation, tmp_path / "state", resume=True)
 
 
+def test_resume_refuses_a_state_of_before_precisions(
+    pictures: tuple[Pictures, Pictures], tmp_path: Path
+) -> None:
+    short = replace(RECIPE, cycles=((8,),))
+    train(short, *pictures, tmp_path / "state", device="cpu")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    del state["precision"]
+    torch.save(state, tmp_path / "state")
+    with pytest.raises(ResumeError, match="in which precision"):
+        train(short, *pictures, tmp_path / "state", resume=True, device="cpu")
+
+
 def test_first_weights_are_where_it_starts(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
     torch.manual_seed(1)
     first = build_network(RECIPE.architecture).state_dict()

@@ -17,10 +17,11 @@ def picture(label: int, seed: int) -> np.ndarray:
     return (smooth // 2 + checks[..., None]).astype(np.uint8)
 
 
-def cifake_tree(root: Path, train: int = 20, test: int = 4) -> Path:
+def cifake_tree(root: Path, train: int = 20, test: int = 4, folders: str = "train test REAL FAKE") -> Path:
     """`train` and `test` different pictures of each class."""
-    for split, count, first in (("train", train, 0), ("test", test, 500)):
-        for label, name in ((1, "REAL"), (0, "FAKE")):
+    *splits, real, fake = folders.split()
+    for split, count, first in zip(splits, (train, test), (0, 500), strict=True):
+        for label, name in ((1, real), (0, fake)):
             folder = root / split / name
             folder.mkdir(parents=True)
             for i in range(count):

@@ -1,9 +1,11 @@
 """Labelled pictures in memory, and how they are shared out."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -68,23 +70,40 @@ class Pictures:
         return hashlib.sha256(b"".join(rows_sorted)).hexdigest()
 
 
+def subfolder(folder: Path, name: str) -> Path | None:
+    """The folder `name` in `folder`, in capitals or not; None where there is none.
+
+    Raises DataError where there are several, which differ in case only.
+    """
+    if not folder.is_dir():
+        return None
+    found = sorted(
+        path for path in folder.iterdir() if path.name.casefold() == name.casefold() and path.is_dir()
+    )
+    if len(found) > 1:
+        names = " and ".join(f"{path.name}/" for path in found)
+        raise DataError(f"{folder} holds {names}, which differ in case only: keep one of them")
+    return found[0] if found else None
+
+
 def read_split(folder: Path, preprocess: Preprocess) -> Pictures:
-    """The pictures in `folder/REAL` and `folder/FAKE`, brought to the network's size.
+    """The pictures in `folder/REAL` and `folder/FAKE`, in capitals or not, brought to the network's size.
 
     Files that cannot be read are left out and named. Raises DataError where a class is empty.
     """
     files: list[Path] = []
     labels: list[int] = []
     for name, label in LABELS.items():
-        if not (folder / name).is_dir():
+        of_class = subfolder(folder, name)
+        if of_class is None:
             raise DataError(f"{folder} has no folder {name}: a split holds REAL/ and FAKE/")
-        found = picture_files(folder / name)
+        found = picture_files(of_class)
         files += found
         labels += [label] * len(found)
     pictures = read_pictures(files, labels, folder, preprocess)
     for name, label in LABELS.items():
         if not (pictures.labels == label).any():
-            raise DataError(f"{folder / name} holds no picture that can be read")
+            raise DataError(f"{subfolder(folder, name)} holds no picture that can be read")
     return pictures
 
 
@@ -120,22 +139,41 @@ def read_images(
     return images[: len(kept)], kept, unreadable
 
 
-def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> tuple[Pictures, int, int]:
-    """Train without pictures that stand in `elsewhere` or, pixel for pixel, earlier in itself.
+class Distinct(NamedTuple):
+    """pictures: those that are left. Dropped were
 
-    Returns what is left, the number dropped because they stand elsewhere, and the number of repeats.
+    leaked: the number of those that stand elsewhere; repeats: the number of those that stand, with the same
+    label, earlier in the data; contradictions: the names of those that stand in it under both labels.
+    """
+
+    pictures: Pictures
+    leaked: int
+    repeats: int
+    contradictions: list[str]
+
+
+def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> Distinct:
+    """Each picture of train once, pixel for pixel, without those that stand in `elsewhere`.
+
+    One that stands in train under both labels is dropped under both: nothing says which of them is right.
     """
     outside = {digest for pictures in elsewhere for digest in pictures.pixel_digests()}
-    seen: set[bytes] = set()
-    kept: list[int] = []
-    leaked = 0
+    places: dict[bytes, list[int]] = defaultdict(list)
     for i, digest in enumerate(train.pixel_digests()):
+        places[digest].append(i)
+    kept: list[int] = []
+    contradictory: list[int] = []
+    leaked = 0
+    for digest, found in places.items():
         if digest in outside:
-            leaked += 1
-        elif digest not in seen:
-            seen.add(digest)
-            kept.append(i)
-    return train.take(np.array(kept, int)), leaked, len(train) - leaked - len(kept)
+            leaked += len(found)
+        elif len(np.unique(train.labels[found])) > 1:
+            contradictory += found
+        else:
+            kept.append(found[0])
+    names = [train.names[i] for i in sorted(contradictory)]
+    repeats = len(train) - leaked - len(kept) - len(contradictory)
+    return Distinct(train.take(np.array(kept, int)), leaked, repeats, names)
 
 
 def hold_out(pictures: Pictures, share: float, seed: int) -> tuple[Pictures, Pictures]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from model.predictions import natural_key
 from model.preprocess import Preprocess
-from training.data import DataError, Pictures, picture_files, read_pictures
+from training.data import DataError, Pictures, picture_files, read_pictures, subfolder
 from training.reports import listed
 
 WORDS = {"real": 1, "fake": 0}
@@ -39,6 +39,12 @@ class Tree:
     opinions: dict[str, Path]
     test: Path | None
 
+    @property
+    def certain(self) -> bool:
+        """Whether something besides folders named real and fake, which others have too, says what it is."""
+        named = any(folder.name.casefold() not in WORDS for folder in self.folders.values())
+        return named or bool(self.opinions) or self.test is not None
+
 
 @dataclass(frozen=True)
 class Example:
@@ -58,13 +64,13 @@ def find(root: Path) -> Tree | None:
 
     Pictures are in `real_cifake_images/` and `fake_cifake_images/`, or in `real/` and `fake/`, in
     `root` or in `root/train`; the JSON files `*real*_preds.json`, `*fake*_preds.json` in either.
-    Test pictures are in `test_images/`, `test/test_images/` or `test/`.
+    Test pictures are in `test_images/`, `test/test_images/` or `test/`. Case does not matter in the folders'
+    names; raises DataError where two differ in nothing else.
     """
-    places = [place for place in (root, root / "train") if place.is_dir()]
+    places = [place for place in (root, subfolder(root, "train")) if place and place.is_dir()]
     for place in places:
-        inside = {path.name: path for path in place.iterdir() if path.is_dir()}  # exact case, everywhere
         for pattern in ("{}_cifake_images", "{}"):
-            folders = {word: inside[name] for word in WORDS if (name := pattern.format(word)) in inside}
+            folders = {word: inside for word in WORDS if (inside := subfolder(place, pattern.format(word)))}
             if len(folders) == len(WORDS):
                 opinions = {
                     word: found[0]
@@ -180,7 +186,8 @@ def _opinions(path: Path, findings: Findings) -> dict[int, str | None]:
 
 
 def _test_folder(root: Path) -> Path | None:
-    for folder in (root / "test_images", root / "test" / "test_images", root / "test"):
-        if folder.is_dir() and picture_files(folder):
+    test = subfolder(root, "test")
+    for folder in (subfolder(root, "test_images"), test and subfolder(test, "test_images"), test):
+        if folder and picture_files(folder):
             return folder
     return None

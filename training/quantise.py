@@ -57,7 +57,7 @@ def shares(checkpoint: Manifest, source: Source) -> tuple[Pictures, Pictures]:
     recipe, recorded = checkpoint.recipe, checkpoint.data.get("validation", {}).get("sha256")
     if recorded is None or not {"validation", "seed"} <= recipe.keys():
         raise DataError("this checkpoint does not say which pictures it was validated with")
-    sound, _, _ = drop_repeats(source.pictures, source.elsewhere)
+    sound = drop_repeats(source.pictures, source.elsewhere).pictures
     training, validation = hold_out(sound, recipe["validation"], recipe["seed"])
     if validation.digest() != recorded:
         raise DataError(

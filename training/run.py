@@ -1,5 +1,6 @@
 """A training run: from pictures to a run folder, and the same by cross-validation."""
 
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,16 +16,17 @@ from training import loop
 from training.audit import Audit, audit, own_error
 from training.calibrate import fit_calibration
 from training.data import Pictures, drop_repeats, folds, hold_out
-from training.initial import initial_weights, turned
 from training.history import write_history
+from training.initial import initial_weights, turned
 from training.limits import fit_domain
 from training.metrics import score
 from training.recipes import Recipe
-from training.reports import write_csv, write_json
+from training.reports import listed, write_csv, write_json
 from training.sources import Source
 
 AUDITED = 2000
 SURVEYED = 10_000  # trained pictures that the domain is fitted to
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,19 @@ def look(pictures: Pictures, device: str) -> Audit | None:
 
 def _sound(source: Source) -> tuple[Pictures, dict[str, Any]]:
     """The pictures that may be trained on or held out, and the record of those that may not."""
-    sound, leaked, repeats = drop_repeats(source.pictures, source.elsewhere)
+    sound, leaked, repeats, contradictions = drop_repeats(source.pictures, source.elsewhere)
     print(
-        f"{len(source.pictures)} pictures; dropped {leaked} that stand in test too and {repeats} repeats",
+        f"{len(source.pictures)} pictures; dropped {leaked} that stand in test too, {repeats} repeats and "
+        f"{len(contradictions)} that stand under both labels",
         flush=True,
     )
+    if contradictions:
+        print(f"under both labels: {listed(contradictions, NAMED)}", file=sys.stderr)
     record = {
         "unreadable": len(source.pictures.unreadable),
         "dropped_in_test": leaked,
         "dropped_repeats": repeats,
+        "dropped_contradictions": len(contradictions),
         "findings": {kind: len(names) for kind, names in source.findings.items()},
     }
     return sound, record

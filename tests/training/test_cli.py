@@ -26,12 +26,15 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
 ) -> None:
     tree = cifake_tree(tmp_path / "cifake")
     (tree / "test" / "REAL" / "leak.png").write_bytes(encode(picture(1, 0)))
+    for name in ("REAL", "FAKE"):
+        (tree / "train" / name / "both.png").write_bytes(encode(picture(1, 70)))
     out = tmp_path / "run" / "cifake_model.pth"
     train = ["train", "--data", str(tree), "--out", str(out), "--device", "cpu", "--seed", "7"]
     assert cli.main(train) == 0
-    printed = capsys.readouterr().out
-    assert "is a CIFAKE tree: 40 labelled pictures" in printed
-    assert "dropped 1 that stand in test too and 0 repeats" in printed
+    printed, told = capsys.readouterr()
+    assert "is a CIFAKE tree: 42 labelled pictures" in printed
+    assert "dropped 1 that stand in test too, 0 repeats and 2 that stand under both labels" in printed
+    assert "under both labels: REAL/both.png, FAKE/both.png" in told
     assert "31 pictures to train on, 8 to validate with" in printed
     assert "on validation, Calibration(temperature=" in printed
     assert "Label 1 of this model's training data is REAL in truth." in printed
@@ -39,6 +42,7 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert checkpoint.recipe["name"] == "cifake"
     assert (checkpoint.recipe["init"], checkpoint.recipe["seed"]) == ("none", 7)
     assert checkpoint.data["training"]["pictures"] == 31
+    assert checkpoint.data["dropped_contradictions"] == 2
     assert checkpoint.metrics["validation"]["pictures"] == 8
     assert checkpoint.calibration.temperature > 0
     for name in ("history.csv", "metrics.json", "loss_curve.png", "accuracy_curve.png", "confusion.png"):

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model.preprocess import Preprocess
 from tests.pictures import encode, noise
@@ -59,9 +61,33 @@ def test_an_empty_class_is_an_error(tmp_path: Path) -> None:
 
 def test_repeats_and_leaks_are_dropped() -> None:
     train, test = pictures([1, 2, 3, 2, 4, 1]), pictures([9, 4, 8, 8])
-    kept, leaked, repeats = drop_repeats(train, [test])
-    assert kept.names == ["1.png", "2.png", "3.png"]
-    assert (leaked, repeats) == (1, 2)
+    found = drop_repeats(train, [test])
+    # Labels go by turns: 1 stands twice under other labels, 2 twice under the same.
+    assert found.pictures.names == ["2.png", "3.png"]
+    assert (found.leaked, found.repeats, found.contradictions) == (1, 1, ["1.png", "1.png"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1))), st.sets(st.integers(0, 5)))
+@settings(deadline=None, derandomize=True)
+def test_what_is_left_is_each_picture_once_under_its_one_label(
+    rows: list[tuple[int, int]], outside: set[int]
+) -> None:
+    """Whatever the order, and whichever label comes first."""
+
+    def of(pairs: list[tuple[int, int]]) -> Pictures:
+        images = np.array([number for number, _ in pairs], np.uint8).reshape(-1, 1, 1, 1)
+        return Pictures(
+            images, np.array([label for _, label in pairs], np.uint8), [str(p) for p in pairs], []
+        )
+
+    found = drop_repeats(of(rows), [of([(number, 0)]) for number in outside])
+    labels = {number: {label for other, label in rows if other == number} for number, _ in rows}
+    kept = [number for number in labels if number not in outside and len(labels[number]) == 1]
+    assert found.pictures.names == [str((number, min(labels[number]))) for number in kept]
+    assert found.leaked == sum(number in outside for number, _ in rows)
+    twice = [pair for pair in rows if pair[0] not in outside and len(labels[pair[0]]) == 2]
+    assert found.contradictions == [str(pair) for pair in twice]
+    assert len(rows) == len(kept) + found.leaked + found.repeats + len(twice)
 
 
 def test_digest_depends_on_pixels_and_labels_only() -> None:

@@ -27,7 +27,7 @@ def source() -> Source:
 
 @pytest.fixture
 def held(source: Source) -> Pictures:
-    sound, _, _ = drop_repeats(source.pictures, source.elsewhere)
+    sound = drop_repeats(source.pictures, source.elsewhere).pictures
     return hold_out(sound, RECIPE["validation"], int(RECIPE["seed"]))[1]
 
 

@@ -62,12 +62,15 @@ class Pictures:
         """One digest a picture: equal for pictures that are equal pixel by pixel."""
         return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images]
 
-    def digest(self) -> str:
-        """SHA-256 over all pixels, labels and soft targets; it does not depend on file names or order."""
+    def digest(self, ordered: bool = False) -> str:
+        """SHA-256 over all pixels, labels and soft targets; it does not depend on file names.
+
+        ordered: it depends on the pictures' order.
+        """
         soft = [b""] * len(self) if self.soft is None else [target.tobytes() for target in self.soft]
         rows = zip(self.pixel_digests(), self.labels, soft, strict=True)
-        rows_sorted = sorted(digest + bytes([label]) + target for digest, label, target in rows)
-        return hashlib.sha256(b"".join(rows_sorted)).hexdigest()
+        parts = [digest + bytes([label]) + target for digest, label, target in rows]
+        return hashlib.sha256(b"".join(parts if ordered else sorted(parts))).hexdigest()
 
 
 def subfolder(folder: Path, name: str) -> Path | None:

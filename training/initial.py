@@ -1,10 +1,11 @@
 """The weights that training starts from: none, ImageNet's, or those of a file."""
 
+import hashlib
 import math
 from pathlib import Path
 from urllib.error import URLError
 
-from torch import Tensor
+from torch import Tensor, hub
 from torchvision.models import ResNet18_Weights
 
 from model import SHIPPED
@@ -15,6 +16,8 @@ from model.predictor import Predictor
 from training.data import Pictures
 from training.recipes import Recipe
 
+IMAGENET = ResNet18_Weights.IMAGENET1K_V1
+
 
 class InitialWeightsError(Exception):
     """The weights cannot be had, or none of them fits."""
@@ -23,9 +26,9 @@ class InitialWeightsError(Exception):
 def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     """Those tensors of `init` that fit the architecture by name and shape; the rest stay random.
 
-    init: `none`; `imagenet`, which torchvision downloads once; `shipped`, the checkpoint that comes
-    with the project; or a checkpoint's path. The head of ImageNet's thousand classes never fits, nor
-    does its 7x7 stem where ours is 3x3.
+    init: `none`; `imagenet`, which torchvision downloads once, and whose hash is checked; `shipped`, the
+    checkpoint that comes with the project; or a checkpoint's path. The head of ImageNet's thousand classes
+    never fits, nor does its 7x7 stem where ours is 3x3.
     Raises InitialWeightsError, or CheckpointError for a file that is not one.
     """
     if init == "none":
@@ -66,10 +69,27 @@ def turned(
     return weights | {name: -weights[name] for name in (matrix, bias)}, right
 
 
+def digest_of(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over all tensors with their names, types and shapes, in the order of the names."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
 def _imagenet() -> dict[str, Tensor]:
-    weights = ResNet18_Weights.IMAGENET1K_V1
+    """From torchvision's cache, or its server. torch checks the hash of what it downloads only."""
+    weights = IMAGENET
     try:
-        return dict(weights.get_state_dict(progress=True))
+        file = Path(hub.get_dir(), "checkpoints", Path(weights.url).name)
+        begins = file.stem.rsplit("-", 1)[-1]
+        if file.exists() and not hashlib.sha256(file.read_bytes()).hexdigest().startswith(begins):
+            raise InitialWeightsError(
+                f"{file} is not the file that {weights.url} is: its SHA-256 does not begin with {begins}. "
+                "Delete it, or train with --init none"
+            )
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:
         raise InitialWeightsError(
             f"ImageNet's weights could not be had from {weights.url}: {error}. Check the network, lay the "

@@ -22,6 +22,7 @@ from training.data import Pictures
 from training.distillation import Distillation
 from training.finite import check_finite, size_of
 from training.history import Epoch, best_of, describe, last_cycle, stalled
+from training.initial import digest_of
 from training.precision import Choice, choose, step_times
 from training.pruning import Pruning
 from training.recipes import Recipe
@@ -58,12 +59,20 @@ def train(
     """Train the recipe's network; the state after each epoch goes to `state_path`.
 
     With `resume` the run goes on from that state and ends as an unbroken run would: all randomness
-    of an epoch comes from the recipe's seed and the epoch's number, and the precision is the one it was begun
-    in. precision: see training.precision.choose. Raises ResumeError, or NotFiniteError, with the state as it
-    was after the last epoch.
+    of an epoch comes from the recipe's seed and the epoch's number, the precision is the one it was begun
+    in, and a state from other first weights, pictures or another order of them, or another kind of device is
+    refused. precision: see training.precision.choose. Raises ResumeError, or NotFiniteError, with the state
+    as it was after the last epoch.
     """
     run = _Run(recipe, training, first_weights or {}, pick_device(device))
-    identity = {"recipe": repr(recipe), "data": training.digest(), "validation": validation.digest()}
+    identity = {
+        "recipe": repr(recipe),
+        "data": training.digest(),
+        "validation": validation.digest(),
+        "order of pictures": training.digest(ordered=True) + validation.digest(ordered=True),
+        "first weights": digest_of(run.network.state_dict()),
+        "device": run.on.type,
+    }
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
     if resume:
@@ -244,6 +253,8 @@ def _load_state(path: Path, identity: dict[str, str]) -> dict:
     except CheckpointError as error:
         raise ResumeError(f"nothing to resume: {error}") from error
     for what, value in identity.items():
-        if state.get(what) != value:
+        if what not in state:
+            raise ResumeError(f"{path} does not say with which {what} it was made: train without --resume")
+        if state[what] != value:
             raise ResumeError(f"{path} was made with another {what}: train without --resume to start afresh")
     return state

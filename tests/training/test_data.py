@@ -95,6 +95,8 @@ def test_digest_depends_on_pixels_and_labels_only() -> None:
     assert first.digest() == pictures([2, 1], [1, 0]).digest()
     assert first.digest() != pictures([1, 2], [1, 0]).digest()
     assert first.digest() != pictures([1, 3], [0, 1]).digest()
+    assert first.digest(ordered=True) == pictures([1, 2], [0, 1]).digest(ordered=True)
+    assert first.digest(ordered=True) != pictures([2, 1], [1, 0]).digest(ordered=True)
 
 
 def test_hold_out_is_stratified_disjoint_and_seeded() -> None:

@@ -80,19 +80,50 @@ def test_resume_needs_a_state(pictures: tuple[Pictures, Pictures], tmp_path: Pat
         train(RECIPE, *pictures, tmp_path / "state", resume=True)
 
 
-@pytest.mark.parametrize("what", ["recipe", "data"])
+@pytest.mark.parametrize(
+    "what", ["recipe", "data", "validation", "order of pictures", "first weights", "device"]
+)
 def test_resume_refuses_the_state_of_another_run(
     what: str, pictures: tuple[Pictures, Pictures], tmp_path: Path
 ) -> None:
     short = replace(RECIPE, cycles=((8,),))
     train(short, *pictures, tmp_path / "state", device="cpu")
     training, validation = pictures
+    first: dict[str, torch.Tensor] | None = None
+    if what == "recipe":
+        short = replace(short, seed=1)
+    elif what == "data":
+        training = training.take(np.arange(60))
+    elif what == "validation":
+        validation = validation.take(np.arange(15))
+    elif what == "order of pictures":
+        training = training.take(np.arange(64)[::-1])
+    elif what == "first weights":
+        first = {"fc.bias": torch.ones(1)}
+    else:
+        state = torch.load(tmp_path / "state")
+        torch.save(state | {"device": "cuda"}, tmp_path / "state")
     with pytest.raises(ResumeError, match=f"another {what}"):
-        if what == "recipe":
-            train(replace(short, seed=1), training, validation, tmp_path / "state", resume=True)
-        else:
-            fewer = training.take(np.arange(60))
-            train(short, fewer, validation, tmp_path / "state", resume=True)
+        train(short, training, validation, tmp_path / "state", first, resume=True, device="cpu")
+
+
+def test_names_of_files_are_no_part_of_a_run(pictures: tuple[Pictures, Pictures], tmp_path: Path) -> None:
+    short = replace(RECIPE, cycles=((8,),))
+    train(short, *pictures, tmp_path / "state", device="cpu")
+    training, validation = (replace(part, names=[f"{name}.png" for name in part.names]) for part in pictures)
+    train(short, training, validation, tmp_path / "state", resume=True, device="cpu")
+
+
+def test_resume_refuses_a_state_that_does_not_say_what_it_began_with(
+    pictures: tuple[Pictures, Pictures], tmp_path: Path
+) -> None:
+    short = replace(RECIPE, cycles=((8,),))
+    train(short, *pictures, tmp_path / "state", device="cpu")
+    state = torch.load(tmp_path / "state")
+    del state["first weights"]
+    torch.save(state, tmp_path / "state")
+    with pytest.raises(ResumeError, match="does not say with which first weights"):
+        train(short, *pictures, tmp_path / "state", resume=True, device="cpu")
 
 
 def test_resume_refuses_a_state_of_before_precisions(

@@ -32,7 +32,10 @@ class Checkpoint(Manifest):
         return network.eval()
 
     def save(self, path: Path) -> None:
-        """Write it atomically; weight matrices in float16, the small vectors of batch norm in float32."""
+        """Write it atomically; weight matrices in float16, the small vectors of batch norm in float32.
+
+        See `as_saved`.
+        """
         content = self.values() | {
             "format": FORMAT,
             "weights": {name: _halve(tensor) for name, tensor in self.weights.items()},
@@ -74,8 +77,18 @@ def load_tensors(path: Path) -> dict[str, Any]:
     return content
 
 
+def as_saved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The values that `Checkpoint.save` writes for these weights, in the weights' own types."""
+    return {name: _halve(tensor).to(tensor.dtype) for name, tensor in weights.items()}
+
+
 def _halve(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor.clone()
+    """A matrix in float16, unless it has a value beyond that; a copy of anything else."""
+    if tensor.is_floating_point() and tensor.ndim > 1:
+        half = tensor.half()
+        if bool(half.isfinite().all()):
+            return half
+    return tensor.clone()
 
 
 def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkpoint:

@@ -40,7 +40,9 @@ class Domain:
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Domain":
         """From its parts by name, arrays or tensors. Raises KeyError where one is missing."""
-        middle, whitening = (np.asarray(values[name], np.float32) for name in ("middle", "whitening"))
+        middle, whitening = (
+            np.ascontiguousarray(values[name], np.float32) for name in ("middle", "whitening")
+        )
         return cls(middle, whitening, float(values["threshold"]))
 
 

@@ -28,7 +28,8 @@ def evaluate(predictor: Predictor, pictures: Pictures, positive: Label = "REAL")
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
     threshold = checkpoint.threshold
     if positive == "FAKE":
-        predictions, uncalibrated, threshold = 1 - predictions, 1 - uncalibrated, 1 - threshold
+        predictions, uncalibrated = 1 - predictions, 1 - uncalibrated
+        threshold = float(np.nextafter(1 - threshold, 2))  # at the threshold itself the answer is REAL
     figures = score(predictions, pictures.labels, threshold)
     figures["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels, threshold)
     if checkpoint.domain:

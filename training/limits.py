@@ -10,21 +10,25 @@ from model.predictor import Predictor
 from training.strange import strange
 
 FALSE_ALARMS = 0.01
+ROUNDING = 1e-4  # distances differ by less, relatively, between batches of other sizes
 
 
 def fit_domain(trained_on: np.ndarray, unseen: np.ndarray) -> Domain:
     """The domain of channel means, float of shape (N, D), of pictures trained on.
 
     The threshold comes from `unseen`, the means of pictures like them, shape (M, D): 1 % of them, rounded
-    down, lie beyond it. The covariance is shrunk towards a sphere (Ledoit & Wolf 2004).
+    down, lie beyond it, and the next one within it by more than rounding. The covariance is shrunk towards a
+    sphere (Ledoit & Wolf 2004). Arrays are of float32, as a checkpoint's file holds them.
     """
     logs = log_means(trained_on)
     middle = logs.mean(0)
     covariance, _ = ledoit_wolf(logs - middle, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
-    domain = Domain(middle, axes / np.sqrt(variances), threshold=np.inf)
+    values = {"middle": middle, "whitening": axes / np.sqrt(variances), "threshold": np.inf}
+    domain = Domain.of(values)
     beyond = int(FALSE_ALARMS * len(unseen))
-    return replace(domain, threshold=float(np.sort(domain.distance(unseen))[-1 - beyond]))
+    farthest = float(np.sort(domain.distance(unseen))[-1 - beyond])
+    return replace(domain, threshold=farthest * (1 + ROUNDING))
 
 
 def found_strange(predictor: Predictor, count: int = 200) -> dict[str, float]:

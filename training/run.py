@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from model import SHIPPED
-from model.checkpoint import Checkpoint
+from model.checkpoint import Checkpoint, as_saved
 from model.manifest import Label
 from model.predictor import Predictor
 from training import loop
 from training.audit import Audit, audit, own_error
 from training.calibrate import fit_calibration
 from training.data import Pictures, drop_repeats, folds, hold_out
+from training.evaluation import evaluate
 from training.history import write_history
 from training.initial import initial_weights, turned
 from training.limits import fit_domain
-from training.metrics import score
 from training.recipes import Recipe
 from training.reports import listed, write_csv, write_json
 from training.sources import Source
@@ -45,6 +45,7 @@ class Options:
 def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: Label) -> Checkpoint:
     """Train and write `out`, and beside it `history.csv`, `metrics.json` and `validation.csv`.
 
+    Calibration, domain and figures are of the weights as the file holds them; the table of epochs is not.
     positive: what label 1 of the source is by the words of this project.
     """
     start = time.monotonic()
@@ -54,18 +55,18 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
     record |= {"training": _record(training), "validation": _record(validation)}
     trained, checkpoint = _trained(recipe, training, validation, out.with_suffix(".resume"), options)
     predictor = Predictor.of(checkpoint, options.device)
-    z, means = predictor.look(validation.images)
-    predictions, raw = checkpoint.probability(z), checkpoint.uncalibrated(z)
+    _, means = predictor.look(validation.images)
     _, means_trained_on = predictor.look(training.sample(SURVEYED).images)
     checkpoint = replace(
         checkpoint,
         domain=fit_domain(means_trained_on, means),
         positive=positive,
         data={"kind": source.kind, "label_1": positive} | record,
-        metrics={"validation": score(predictions, validation.labels, checkpoint.threshold)},
     )
+    found = evaluate(Predictor(checkpoint, predictor.engine), validation, positive)
+    checkpoint = replace(checkpoint, metrics={"validation": found.figures})
     write_history(trained.history, out.with_name("history.csv"))
-    _write_predictions(out.with_name("validation.csv"), validation, predictions, raw)
+    _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
     checkpoint.save(out)
     report = {
         "recipe": checkpoint.recipe,
@@ -142,7 +143,7 @@ def _record(pictures: Pictures) -> dict[str, Any]:
 def _trained(
     recipe: Recipe, training: Pictures, validation: Pictures, state: Path, options: Options
 ) -> tuple[loop.Trained, Checkpoint]:
-    """A trained and calibrated checkpoint in which label 1 is the data's own."""
+    """A trained and calibrated checkpoint, label 1 being the data's own, its weights as a file has them."""
     init = options.init or recipe.init
     first = initial_weights(init, recipe.architecture)
     if first:
@@ -163,7 +164,7 @@ def _trained(
     checkpoint = Checkpoint(
         architecture=recipe.architecture,
         preprocess=recipe.preprocess,
-        weights=trained.weights,
+        weights=as_saved(trained.weights),
         recipe=asdict(recipe) | {"init": init, "precision": trained.precision.precision},
     )
     z = Predictor.of(checkpoint, options.device).logits(validation.images)

@@ -7,7 +7,7 @@ import torch
 
 from model.architecture import Architecture
 from model.calibration import Calibration
-from model.checkpoint import Checkpoint
+from model.checkpoint import Checkpoint, as_saved
 from model.manifest import CheckpointError
 from model.network import build_network
 from model.preprocess import HALF, IMAGENET_MEAN
@@ -29,6 +29,21 @@ def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     for name, tensor in saved.weights.items():
         assert torch.equal(loaded.weights[name].float(), tensor.half().float() if tensor.ndim > 1 else tensor)
     assert [path.name for path in path.parent.iterdir()] == ["model.pth"]
+
+
+def test_as_saved_is_what_the_file_gives(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    weights = dict(random_checkpoint.weights)
+    weights["layer1.0.conv1.weight"] = weights["layer1.0.conv1.weight"] * 1e6  # beyond float16
+    expected = as_saved(weights)
+    replace(random_checkpoint, weights=weights).save(tmp_path / "x.pth")
+    loaded = Checkpoint.load(tmp_path / "x.pth").network().state_dict()
+    assert loaded.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert tensor.dtype == weights[name].dtype
+        assert torch.equal(tensor, loaded[name])
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-6)
+    assert torch.equal(expected["layer1.0.conv1.weight"], weights["layer1.0.conv1.weight"])
+    assert not torch.equal(expected["layer1.0.conv2.weight"], weights["layer1.0.conv2.weight"])
 
 
 def test_file_is_small_enough_to_ship(random_checkpoint: Checkpoint, tmp_path: Path) -> None:

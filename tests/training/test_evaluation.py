@@ -39,3 +39,26 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
 
     turned = evaluate(Predictor.of(knowing, "cpu"), pictures, "FAKE")
     assert turned.figures["accuracy"] == pytest.approx(1 - found.figures["accuracy"])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_both_readings_are_of_the_answers_that_are_given(
+    threshold: float, random_checkpoint: Checkpoint
+) -> None:
+    """At the threshold itself too, which pictures without a logit stand at."""
+    z = {0.0: [-800.0, -1, 1, -800], 0.5: [0.0, -1, 1, 0], 1.0: [800.0, -1, 1, 800]}[threshold]
+
+    class Fixed:
+        name = "fixed"
+
+        def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+            return np.array(z), np.zeros((len(batch), 1), np.float32)
+
+    predictor = Predictor(replace(random_checkpoint, threshold=threshold), Fixed())  # type: ignore[arg-type]
+    images = np.stack([noise(seed) for seed in range(4)])
+    pictures = Pictures(images, np.array([1, 0, 1, 0], np.uint8), [""] * 4, [])
+    answers = [predictor.verdict(p).label for p in predictor.predict(images)]
+    for positive in ("REAL", "FAKE"):
+        found = evaluate(predictor, pictures, positive)  # type: ignore[arg-type]
+        right = [(answer == positive) == label for answer, label in zip(answers, [1, 0, 1, 0], strict=True)]
+        assert found.figures["accuracy"] == np.mean(right)

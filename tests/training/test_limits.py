@@ -40,6 +40,17 @@ def test_few_pictures_are_all_in_the_domain() -> None:
     assert (~fit_domain(means(random, 300), unseen).holds(unseen)).sum() == 2
 
 
+def test_rounding_takes_nothing_out_of_the_domain() -> None:
+    """An engine's means differ in the last digits from batch to batch."""
+    random = np.random.default_rng(3)
+    unseen = np.exp(random.normal(size=(99, 200))).astype(np.float32)
+    domain = fit_domain(np.exp(random.normal(size=(500, 200))), unseen)
+    assert domain.middle.dtype == domain.whitening.dtype == np.float32
+    for seed in range(20):
+        noise = np.random.default_rng(seed).uniform(-1e-6, 1e-6, unseen.shape)
+        assert domain.holds(unseen * (1 + noise)).all()
+
+
 def test_the_shipped_model_finds_strange_pictures(shipped: Predictor) -> None:
     found = found_strange(shipped, 20)
     assert list(found) == list(KINDS)

@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import Checkpoint
+from model.manifest import Label
+from model.predictor import Predictor
 from model.preprocess import Preprocess
 from tests.pictures import noise
 from tests.trees import cifake_tree, hackathon_tree
 from training import run as runs
 from training.augment import Augmentation
+from training.calibrate import fit_calibration
 from training.data import Pictures
+from training.evaluation import evaluate
+from training.limits import ROUNDING
 from training.recipes import RECIPES
 from training.run import Options, cross_validate, look
 from training.sources import Source, read_training
@@ -80,6 +85,40 @@ def test_the_run_folder(tmp_path: Path) -> None:
     rows = [line.split(",") for line in lines[1:]]
     right = [(float(p) >= 0.5) == (label == "1") for _, label, p, _ in rows]
     assert sum(right) / len(right) == report["validation"]["accuracy"]
+
+
+@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+def test_figures_are_those_of_the_file(
+    positive: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit: what float16 takes from the weights is in the figures."""
+    held: list[Pictures] = []
+    draw = runs.hold_out
+
+    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+        parts = draw(*arguments)  # type: ignore[arg-type]
+        held.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(runs, "hold_out", remember)
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "x.pth"
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive)
+    predictor = Predictor.load(out, "cpu")
+    [validation] = held
+    found = evaluate(predictor, validation, positive)
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert found.figures == report["validation"] == predictor.checkpoint.metrics["validation"]
+    rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
+    assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
+    # Calibration and the domain's threshold were fitted to what the file says, too.
+    z, means = predictor.look(validation.images)
+    assert fit_calibration(z, validation.labels) == predictor.checkpoint.calibration
+    assert checkpoint.domain is not None
+    assert predictor.checkpoint.domain is not None
+    assert predictor.checkpoint.domain.threshold == checkpoint.domain.threshold
+    farthest = float(predictor.checkpoint.domain.distance(means).max())
+    assert checkpoint.domain.threshold == farthest * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("kind", ["hackathon", "cifake"])

@@ -17,6 +17,7 @@ from training.initial import InitialWeightsError
 from training.loop import ResumeError
 from training.precision import Asked
 from training.recipes import RECIPES
+from training.run import state_path
 from training.submission import SubmissionError
 
 EXPECTED_ERRORS = (
@@ -41,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; train --resume goes on after the last whole epoch", file=sys.stderr)
+        resumable = options.run is commands.train and state_path(options.out).is_file()
+        told = "; train --resume goes on after the last whole epoch" if resumable else ""
+        print(f"stopped{told}", file=sys.stderr)
         return 130
     return 0
 
@@ -70,8 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
     crossvalidate = add("crossvalidate", commands.crossvalidate, "train and judge on N parts in turn")
     _add_training(crossvalidate)
-    crossvalidate.add_argument("--folds", type=int, default=5)
-    crossvalidate.add_argument("--sample", type=int, help="use this many pictures at most, evenly spaced")
+    crossvalidate.add_argument("--folds", type=_at_least(2), default=5)
+    crossvalidate.add_argument(
+        "--sample", type=_at_least(1), help="use this many pictures at most, evenly spaced"
+    )
     crossvalidate.add_argument("--out", type=Path, required=True, help="folder for metrics.json and plots")
 
     evaluate = add("evaluate", commands.evaluate, "how good a checkpoint is on labelled pictures")
@@ -110,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     audit = add("audit", commands.audit, "do the labels agree with what the model sees?")
     audit.add_argument("data", type=Path, metavar="DIR", help=LABELLED)
     audit.add_argument("--out", type=Path, default=Path("outputs"), help="folder for audit.csv, audit.png")
-    audit.add_argument("--show", type=int, default=60, help="how many of the most suspicious to draw")
+    audit.add_argument(
+        "--show", type=_at_least(0), default=60, help="how many of the most suspicious to draw"
+    )
     _add_model(audit)
 
     overlap = add("overlap", commands.overlap, "which pictures of one data set another was trained on")
@@ -154,6 +161,17 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         default="folder",
         help="of a hackathon tree: trained towards the folder's word, its detector's, or the mean of both",
     )
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Of an option that is a whole number."""
+
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return whole
 
 
 def _seed(text: str) -> int:

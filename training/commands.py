@@ -8,6 +8,7 @@ from pathlib import Path
 
 from model import predictions
 from model.checkpoint import Checkpoint
+from model.files import check_writable
 from model.hardware import autocast, pick_device
 from model.manifest import Label, Manifest
 from model.predictor import Predictor
@@ -20,10 +21,11 @@ from training import run as runs
 from training import submission as submissions
 from training.data import LABELS, DataError, picture_files
 from training.initial import initial_weights
+from training.loop import ResumeError
 from training.metrics import describe, score
 from training.overlap import SAME, nearest
 from training.recipes import RECIPES, Recipe
-from training.reports import write_csv, write_json
+from training.reports import check_files, write_csv, write_json
 from training.sources import Source, read_test, read_training
 
 EXPLAINED = 1000
@@ -45,6 +47,13 @@ def train(options: Namespace) -> None:
     """A checkpoint, and beside it the run's tables, figures and plots."""
     recipe = _recipe(options)
     how = runs.Options(options.init, options.resume, options.device, options.precision)
+    check_files(options.out)
+    state = runs.state_path(options.out)
+    if state == options.out:
+        raise DataError(f"--out {options.out}: a file of that ending is the state of a run, not a checkpoint")
+    if options.resume and not state.is_file():
+        raise ResumeError(f"nothing to resume: there is no file {state}")
+    check_files(state)
     _check_early(recipe, options)
     start = time.monotonic()
     source = _source(recipe, options)
@@ -62,6 +71,7 @@ def crossvalidate(options: Namespace) -> None:
     """Figures of predictions that were each made by a model without that picture."""
     recipe = _recipe(options)
     how = runs.Options(options.init, device=options.device, precision=options.precision)
+    check_writable(options.out)
     _check_early(recipe, options)
     source = _source(recipe, options)
     if options.sample:
@@ -75,7 +85,12 @@ def crossvalidate(options: Namespace) -> None:
 
 def evaluate(options: Namespace) -> None:
     """Figures of a checkpoint on labelled pictures, and what more is asked for."""
+    check_files(options.json, options.plot)
     predictor = Predictor.load(options.model, options.device, options.engine, options.precision)
+    if options.strange:
+        limits.check_domain(predictor.checkpoint)
+    if options.robustness:
+        robustness.check_size(predictor.preprocess.size)
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
@@ -123,6 +138,7 @@ def quantise(options: Namespace) -> None:
 
     if options.out.resolve() == options.model.resolve():
         raise DataError(f"--out is the checkpoint that is read, {options.model}: name another file")
+    check_files(options.out)
     checkpoint = Checkpoint.load(options.model)
     source = read_training(options.data, checkpoint.preprocess, options.target)
     checkpoint = quantising.quantise(checkpoint, source)
@@ -134,6 +150,7 @@ def quantise(options: Namespace) -> None:
 def infer(options: Namespace) -> None:
     """`TEAM_prediction.json` for a folder of pictures."""
     team = predictions.checked_team(options.team)
+    check_writable(options.out)
     predictor = Predictor.load(options.model, options.device)
     found = inference.infer(options.images, predictor)
     body = predictions.encode(found.rows, options.positive)
@@ -146,12 +163,14 @@ def infer(options: Namespace) -> None:
 
 def audit(options: Namespace) -> None:
     """A sentence on the labels, a table and a contact sheet of the most suspicious."""
+    check_writable(options.out)
     predictor = Predictor.load(options.model, options.device)
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
     p = predictor.predict(pictures.images)
-    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint))
+    threshold = predictor.checkpoint.threshold
+    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint), threshold)
     order = (-found.suspicion).argsort(kind="stable")
     ranked = ([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"] for i in order)
     write_csv(options.out / "audit.csv", ["name", "label", "suspicion"], ranked)
@@ -197,6 +216,7 @@ def draw(options: Namespace) -> None:
 def submission(options: Namespace) -> None:
     """The ZIP of a team's predictions, a README and a presentation."""
     team = predictions.checked_team(options.team)
+    check_writable(options.out)
     tree = _tree(options.data)
     if tree.test is None:
         raise DataError(f"{options.data} has no test_images/")
@@ -260,6 +280,9 @@ def _tell(findings: hackathon.Findings) -> None:
 
 
 def _tell_positive(checkpoint: Manifest) -> None:
+    if "label_1" not in checkpoint.data:  # a bare state dict
+        print("This model does not say what label 1 of its training data was; it is taken to be REAL.")
+        return
     print(f"Label 1 of this model's training data is {checkpoint.positive} in truth", end="")
     inverted = checkpoint.positive == "FAKE"
     print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")

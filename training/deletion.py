@@ -19,10 +19,10 @@ PATCH = 4
 def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> dict[str, Any]:
     """How far the answered label's logit falls when a fifth of each picture is blurred away.
 
-    images: uint8 of shape (N, size, size, 3), at the network's size, a multiple of 4. `hottest`: the fifth
-    that the picture's own heat map (see model.explain) points at. `elsewhere`: as large a part of the same
-    shapes, by the heat map of another picture. `patches`: random patches of 4x4 pixels. `coldest`: where
-    the map is lowest. Each with the mean fall and its 95 % interval, in calibrated logits.
+    images: uint8 of shape (N, size, size, 3), at the network's size, N at least 2. `hottest`: the fifth that
+    the picture's own heat map (see model.explain) points at. `elsewhere`: as large a part of the same shapes,
+    by the heat map of another picture. `patches`: random patches of 4x4 pixels. `coldest`: where the map is
+    lowest. Each with the mean fall and its 95 % interval, in calibrated logits.
     """
     random = np.random.default_rng(0)
     z = predictor.logits(images)
@@ -68,8 +68,8 @@ def _top(order: np.ndarray) -> np.ndarray:
 
 def _patches(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     count, height, width = shape
-    coarse = random.random((count, height // PATCH, width // PATCH))
-    return coarse.repeat(PATCH, axis=1).repeat(PATCH, axis=2)
+    coarse = random.random((count, -(-height // PATCH), -(-width // PATCH)))
+    return coarse.repeat(PATCH, axis=1).repeat(PATCH, axis=2)[:, :height, :width]
 
 
 def _blurred(picture: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 
 from model.domain import Domain, log_means
+from model.manifest import Manifest
 from model.predictor import Predictor
 from training.strange import strange
 
@@ -31,13 +32,22 @@ def fit_domain(trained_on: np.ndarray, unseen: np.ndarray) -> Domain:
     return replace(domain, threshold=farthest * (1 + ROUNDING))
 
 
+def check_domain(manifest: Manifest) -> None:
+    """Raise ValueError for a checkpoint that does not know its domain."""
+    if manifest.domain is None:
+        raise ValueError("this checkpoint does not know its domain: train it again")
+
+
 def found_strange(predictor: Predictor, count: int = 200) -> dict[str, float]:
-    """By kind of strange picture, the share of `count` that is found out of the domain."""
+    """By kind of strange picture, the share of `count` that is found out of the domain.
+
+    Raises ValueError for a checkpoint that does not know its domain.
+    """
+    check_domain(predictor.checkpoint)
     found = {}
     for kind, pictures in strange(count).items():
         in_domain = predictor.read(pictures).in_domain
-        if in_domain is None:
-            raise ValueError("this checkpoint does not know its domain: train it again")
+        assert in_domain is not None
         found[kind] = float(1 - in_domain.mean())
     return found
 

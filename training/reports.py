@@ -6,7 +6,17 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from model.files import atomically
+from model.files import atomically, check_writable
+
+
+def check_files(*paths: Path | None) -> None:
+    """Raise OSError unless all that are not None can be written. Leaves nothing there."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, not a file that can be written")
+        check_writable(path.parent)
 
 
 def write_json(path: Path, report: object) -> None:

@@ -18,14 +18,24 @@ Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 CHUNK = 500
 
 
+def check_size(size: int) -> None:
+    """Raise ValueError for pictures of a side, in pixels, that not all changes are defined for."""
+    if size % 16:
+        raise ValueError(
+            f"a network for {size}x{size} pictures: robustness needs sides that are multiples of 16"
+        )
+
+
 def robustness(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, Any]]:
     """Figures of `predictor` by change; the first is of the pictures as they are.
 
-    images: uint8 of shape (N, 32, 32, 3); labels: 1 = REAL, 0 = FAKE, of shape (N,). A picture that a
-    change leaves at another size goes to the predictor as it is, as through the service. `drop` is the
-    accuracy lost in [-1, 1]; its 95 % interval is that of a difference between paired shares (Wald's,
-    Agresti 2013, "Categorical Data Analysis", section 11.1).
+    images: uint8 of shape (N, size, size, 3), size a multiple of 16; labels: 1 = REAL, 0 = FAKE, of shape
+    (N,). A picture that a change leaves at another size goes to the predictor as it is, as through the
+    service. `drop` is the accuracy lost in [-1, 1]; its 95 % interval is that of a difference between paired
+    shares (Wald's, Agresti 2013, "Categorical Data Analysis", section 11.1). Raises ValueError for another
+    size.
     """
+    check_size(images.shape[1])
     table: dict[str, dict[str, Any]] = {}
     first = np.zeros(0)
     threshold = predictor.checkpoint.threshold

@@ -53,7 +53,7 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
     training, validation = hold_out(sound, recipe.validation, recipe.seed)
     print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
     record |= {"training": _record(training), "validation": _record(validation)}
-    trained, checkpoint = _trained(recipe, training, validation, out.with_suffix(".resume"), options)
+    trained, checkpoint = _trained(recipe, training, validation, state_path(out), options)
     predictor = Predictor.of(checkpoint, options.device)
     _, means = predictor.look(validation.images)
     _, means_trained_on = predictor.look(training.sample(SURVEYED).images)
@@ -78,6 +78,11 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive: L
     }
     write_json(out.with_name("metrics.json"), report)
     return checkpoint
+
+
+def state_path(out: Path) -> Path:
+    """Where a run that writes the checkpoint `out` keeps its state."""
+    return out.with_suffix(".resume")
 
 
 def cross_validate(

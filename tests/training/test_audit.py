@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from model.checkpoint import Checkpoint
@@ -72,8 +74,40 @@ def test_random_labels_are_unclear() -> None:
     assert "says nothing about them" in found.sentence()
 
 
+@given(st.floats(0, 1), st.integers(0, 2000), st.floats(0, 1))
+@settings(deadline=None, derandomize=True)
+def test_any_model_and_any_labels_get_a_sentence(error: float, agreeing: int, threshold: float) -> None:
+    labels = np.where(np.arange(2000) < agreeing, LABELS, 1 - LABELS)
+    found = audit(np.where(LABELS == 1, threshold, threshold / 2 - 1e-9), labels, error, threshold)
+    assert found.agreement == agreeing / 2000
+    assert found.verdict in found.sentence()
+    if error >= 0.5:
+        assert found.verdict == "unclear"
+        assert not found.inverted
+    if found.flipped_interval is not None:
+        low, high = found.flipped_interval
+        assert 0 <= low <= high
+        assert np.isfinite(high)
+
+
+@pytest.mark.parametrize("error", [0.5, 0.7, 1.0])
+def test_a_model_that_is_right_on_half_says_nothing(error: float) -> None:
+    for labels in (LABELS, 1 - LABELS):
+        found = audit(answers(0.03), labels, error)
+        assert (found.verdict, found.flipped, found.inverted) == ("unclear", None, False)
+        assert "By its own record it is wrong on half" in found.sentence()
+
+
+def test_a_model_without_a_record_does_not_count_its_errors_as_the_labels() -> None:
+    assert audit(answers(0.2), LABELS, None).verdict == "not inverted"
+    found = audit(answers(0.2), 1 - LABELS, None)
+    assert (found.verdict, found.flipped, found.noisy) == ("inverted", None, False)
+    assert "no record of its own errors" in found.sentence()
+    assert audit(answers(0.03), np.arange(2000) % 2, None).verdict == "unclear"
+
+
 def test_own_error(random_checkpoint: Checkpoint, shipped: Predictor) -> None:
-    assert own_error(random_checkpoint) == 0
+    assert own_error(random_checkpoint) is None
     accuracy = shipped.checkpoint.metrics["validation"]["accuracy"]
     assert own_error(shipped.checkpoint) == pytest.approx(1 - accuracy)
 

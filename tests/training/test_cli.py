@@ -1,3 +1,4 @@
+import argparse
 import json
 import zipfile
 from dataclasses import replace
@@ -7,9 +8,10 @@ import pytest
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint
+from model.preprocess import Preprocess
 from tests.pictures import encode
 from tests.trees import cifake_tree, hackathon_tree, picture
-from training import cli
+from training import cli, commands
 from training.recipes import RECIPES
 from training.strange import KINDS
 
@@ -174,6 +176,9 @@ def test_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ("arguments", "sentence"),
     [
         (["train", "--data", "nowhere", "--out", "x.pth"], "there is no folder nowhere"),
+        (["train", "--data", "nowhere", "--out", "."], ". is a folder"),
+        (["train", "--data", "nowhere", "--out", "x.resume"], "is the state of a run"),
+        (["train", "--data", "nowhere", "--out", "x.pth", "--resume"], "nothing to resume: there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--init", "nowhere.pth"], "there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--device", "abacus"], "abacus"),
         (["merge", "nowhere"], "holds no real_cifake_images/"),
@@ -205,6 +210,124 @@ def test_mistakes_get_a_sentence(
     assert error.startswith("error: ")
     assert sentence in error
     assert list(tmp_path.iterdir()) == []
+
+
+WRITTEN, READ = {"out", "json", "plot"}, {"data", "model", "images", "other", "folder"}
+COMMANDS: dict[str, argparse.ArgumentParser] = next(
+    action.choices for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)
+)
+
+
+def test_every_path_is_known_to_be_read_or_written() -> None:
+    for command in COMMANDS.values():
+        assert {action.dest for action in command._actions if action.type is Path} <= WRITTEN | READ
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        (name, action.option_strings[0])
+        for name, command in COMMANDS.items()
+        for action in command._actions
+        if action.dest in WRITTEN
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_is_read(
+    name: str,
+    option: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    arguments = [name, option, "file/x"]
+    for action in COMMANDS[name]._actions:
+        if not action.option_strings:
+            arguments.append("nowhere")
+        elif action.required and action.option_strings[0] != option:
+            arguments += [action.option_strings[0], "nowhere"]
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "file" in error
+    assert "nowhere" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("change", "option", "sentence"),
+    [
+        ({}, "--strange", "does not know its domain"),
+        ({"preprocess": Preprocess(40)}, "--robustness", "multiples of 16"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_asked_is_told_before_anything_is_read(
+    change: dict,
+    option: str,
+    sentence: str,
+    random_checkpoint: Checkpoint,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    replace(random_checkpoint, **change).save(tmp_path / "x.pth")
+    arguments = ["--data", "nowhere", "--model", str(tmp_path / "x.pth"), "--engine", "torch"]
+    assert cli.main(["evaluate", *arguments, option]) == 1
+    assert sentence in capsys.readouterr().err
+    assert cli.main(["evaluate", *arguments]) == 1
+    assert "there is no folder nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("begun", [True, False])
+def test_ctrl_c_advises_what_can_be_done(
+    begun: bool,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(options: argparse.Namespace) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    if begun:
+        (tmp_path / "x.resume").touch()
+    monkeypatch.setattr(commands, {"plots": "draw"}.get(name, name), stopped)
+    arguments = [name]
+    for action in COMMANDS[name]._actions:
+        if not action.option_strings:
+            arguments.append("x")
+        elif action.required:
+            arguments += [action.option_strings[0], "x.pth"]
+    assert cli.main(arguments) == 130
+    advised = "; train --resume goes on after the last whole epoch" if begun and name == "train" else ""
+    assert capsys.readouterr().err == f"stopped{advised}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["crossvalidate", "--data", "x", "--out", "x", "--folds", "1"],
+        ["crossvalidate", "--data", "x", "--out", "x", "--sample", "0"],
+        ["audit", "x", "--show", "-5"],
+        ["audit", "x", "--show", "some"],
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    assert "is not a whole number from" in capsys.readouterr().err
+
+
+def test_a_bare_state_dict_claims_nothing_of_its_labels(
+    random_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands._tell_positive(random_checkpoint)
+    assert "does not say what label 1" in capsys.readouterr().out
+    commands._tell_positive(replace(random_checkpoint, data={"label_1": "FAKE"}, positive="FAKE"))
+    assert "is FAKE in truth" in capsys.readouterr().out
 
 
 def test_overlap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import torch
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.predictor import Predictor
+from model.preprocess import Preprocess
 from tests.pictures import noise
 from training.deletion import deletion, describe
 
@@ -58,6 +59,13 @@ def test_it_is_the_answered_labels_logit(change: dict, positive: str, random_che
     fall = deletion(spotter, images)["hottest"]["fall"]
     assert (fall > 1) == (answered == {positive})
     assert (fall < -1) == (answered != {positive})
+
+
+@pytest.mark.parametrize("size", [30, 33])
+def test_sides_that_are_no_multiple_of_a_patch(size: int, random_checkpoint: Checkpoint) -> None:
+    other = replace(random_checkpoint, preprocess=Preprocess(size))
+    found = deletion(Predictor.of(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)]))
+    assert found["patches"]["fall"] != 0
 
 
 def test_on_a_real_network(random_checkpoint: Checkpoint) -> None:

@@ -53,12 +53,26 @@ def client_bytes() -> Iterator[None]:
     """
     try:
         yield
+    except _MachineError as error:
+        raise error.error from None
     except (Problem, TimeoutError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno not in _BY_BYTES:
+        if _is_machines(error):
             raise
         raise BrokenProblem(damaged(str(error) or type(error).__name__)) from error
+
+
+def _is_machines(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno not in _BY_BYTES
+
+
+class _MachineError(Exception):
+    """In the place of an OSError, which `zipfile` would take for a sign of damage."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def damaged(reason: str) -> str:
@@ -83,7 +97,10 @@ class Bounded:
         check_time(self._deadline)
         if size > self._most:
             raise TooLargeProblem(f"the archive has a header of {size} bytes; {self._most} are allowed")
-        data = self._file.read(size if size >= 0 else self._most + 1)
+        try:
+            data = self._file.read(size if size >= 0 else self._most + 1)
+        except OSError as error:
+            raise (_MachineError(error) if _is_machines(error) else error) from error
         if len(data) > self._most:
             raise TooLargeProblem(f"the archive has a header of more than the {self._most} bytes allowed")
         return data

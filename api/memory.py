@@ -7,6 +7,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 MIB = 1 << 20
 
 
+def trim() -> None:
+    """Give the system back the freed pages between blocks in use; other C libraries are left alone."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def return_freed_memory() -> None:
     """Have glibc give large freed blocks back to the system at once; other C libraries are left alone.
 

@@ -87,8 +87,8 @@ class Tar:
                 self._extend(member, shared | own)
                 own = {}
                 yield member, at
-                if member.type in (tarfile.DIRTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE):
-                    continue  # without bytes, whatever the size tells
+                if member.type in tarfile.SUPPORTED_TYPES and member.type not in REGULAR:
+                    continue  # a folder, link or device: without bytes, whatever the size tells
             at += -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         if own:
             raise BrokenProblem(damaged("it ends with an extension of a header"))

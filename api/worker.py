@@ -8,6 +8,7 @@ has come.
 
 import errno
 import mmap
+import multiprocessing
 import os
 import selectors
 import socket
@@ -26,6 +27,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from api.connections import ClientSocket
 from api.environ import BEGUN, REFUSED
+from api.memory import trim
 from api.settings import load_settings
 
 HEALTH = (b"GET /livez", b"GET /readyz", b"HEAD /livez", b"HEAD /readyz")
@@ -33,9 +35,12 @@ HEALTH = (b"GET /livez", b"GET /readyz", b"HEAD /livez", b"HEAD /readyz")
 # answer.
 LINGER_SECONDS, LINGER_BYTES = 5.0, 128 << 20
 LOOK_SECONDS = 0.25
+TRIM_SECONDS = 1.0
 # One byte for each worker that has loaded its model, shared by all of them because it is made before they
 # fork.
 READY = mmap.mmap(-1, 4096)
+# Held by the first worker that could not load it.
+FAILED = multiprocessing.get_context("fork").Lock()
 
 Environ = dict[str, Any]
 
@@ -58,7 +63,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.most_uploads = max(1, self.cfg.threads // 4)
         self.uploads_waiting: deque[TConn] = deque()
         self.in_flight = 0
-        self.next_look = 0.0
+        self.next_look = self.next_trim = 0.0
+        self.worked = False
 
     # Loading
 
@@ -75,9 +81,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             self.application = self.app.wsgi()
         except BaseException as error:
-            expected = isinstance(error, ValueError | OSError) or type(error).__name__ == "CheckpointError"
-            self.log.critical("the service cannot start: %s", error, exc_info=None if expected else error)
-            os._exit(Arbiter.WORKER_BOOT_ERROR)
+            if FAILED.acquire(block=False):  # one is enough to stop the server
+                known = isinstance(error, ValueError | OSError) or type(error).__name__ == "CheckpointError"
+                self.log.critical("the service cannot start: %s", error, exc_info=None if known else error)
+                os._exit(Arbiter.WORKER_BOOT_ERROR)
+            return
         self.loaded = True
         READY[self.age % len(READY)] = 1
         self.method_queue.defer(lambda: None)  # wake the main loop
@@ -152,12 +160,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _work(self, conn: TConn) -> None:
         self.in_flight += 1
+        self.worked = True
         conn.release = self._release_work
         self._submit(self.tpool, conn)
 
     def _upload(self, conn: TConn) -> None:
         self.uploads += 1
         self.in_flight += 1
+        self.worked = True
         conn.release = self._release_upload
         self._submit(self.tpool, conn)
 
@@ -235,6 +245,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now < self.next_look:
             return
         self.next_look = now + LOOK_SECONDS
+        if self.worked and not self.in_flight and now > self.next_trim:
+            self.worked, self.next_trim = False, now + TRIM_SECONDS
+            trim()
         for waiting in (self.idle, self.lingering):
             for conn in [conn for conn, until in waiting.items() if now > until]:
                 self._close(conn)

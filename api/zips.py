@@ -42,6 +42,8 @@ class Zip:
         most = (1 << 20) + ENTRY_BYTES * limits.entries
         with client_bytes(), zipfile.ZipFile(cast(IO[bytes], Bounded(file, most, deadline))) as archive:
             directory = archive.infolist()
+            if any(entry.header_offset < 0 for entry in directory):
+                raise zipfile.BadZipFile("the directory is not where it is told to be")
         self._entries = [entry for entry in directory if not entry.filename.endswith("/")]
         for entry in self._entries:
             check_name(entry.filename)
@@ -72,8 +74,6 @@ class Zip:
     def _check_overlap(self, directory: list[zipfile.ZipInfo]) -> None:
         """Members that share their bytes unpack to far more than the archive's size tells."""
         end = 0
-        if any(entry.header_offset < 0 for entry in directory):
-            raise BrokenProblem(damaged("the directory is not where it is told to be"))
         for entry in sorted(directory, key=lambda entry: entry.header_offset):
             if entry.header_offset < end:
                 raise BadRequestProblem(

@@ -10,18 +10,24 @@ from dataclasses import dataclass
 
 SEGMENTS = 4096  # of a JPEG; an ICC profile takes up to 255 of them, extended XMP a few dozen
 SCANS = 64  # of a JPEG; encoders write 10 or so
-CHUNKS = 20_000  # of a PNG; 8 KB of data each is usual, so that 10 MB have 1,280
-BLOCKS = 4096  # of a GIF before its first frame
+BLOCKS = 20_000  # of a GIF before its first frame: XMP has one for some 80 bytes
+JUNK = 1024  # bytes between them that belong to none
 METADATA = 2  # APP1 segments of a JPEG that are kept: one of Exif, one of XMP
 
 _MARKER = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
-_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# Markers below C0 are reserved: a decoder passes over them, also within a scan.
+_SCAN_END = re.compile(rb"\xff[^\x00-\xbf\xd0-\xd7\xff]", re.DOTALL)
+_WITHOUT_LENGTH = {*range(0x01, 0xC0), 0xC8, *range(0xD0, 0xD9), *range(0xF0, 0xFE)}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JFIF, _METADATA, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
 
 
 class AmplifiedError(ValueError):
     """The file would cost far more time or memory than its size and its picture's explain."""
+
+
+class DamagedError(ValueError):
+    """The file says of itself what cannot be."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0xD9:  # the end; what follows is another picture
             yield marker, start, start + 2
             return
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
+        if marker in _WITHOUT_LENGTH:
             at = start + 2
             continue
         if start + 4 > len(data):
@@ -86,61 +92,80 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def check(data: bytes) -> None:
-    """Refuse what is made of far more parts than a picture needs. Raises AmplifiedError.
+def first_frame(data: bytes) -> int:
+    """Where a GIF's first image descriptor begins, or its data ends. Raises AmplifiedError.
 
-    For JPEG see `read_jpeg`. A damaged structure is left for the decoder to tell.
+    What is neither block nor descriptor is passed over byte by byte, as Pillow does.
     """
-    if data.startswith(b"\x89PNG"):
-        at = 8
-        for _ in range(CHUNKS):
-            if at + 8 > len(data) or data[at + 4 : at + 8] == b"IEND":
-                return
-            at += 12 + int.from_bytes(data[at : at + 4])
-        raise AmplifiedError(f"a PNG may have {CHUNKS} chunks at most")
-    if data.startswith(b"GIF8"):
-        _check_gif(data)
-
-
-def _check_gif(data: bytes) -> None:
     at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
-    blocks = 0
-    while at < len(data) and data[at] == 0x21:  # an extension
-        at += 2
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
+    blocks = junk = 0
+    while at < len(data) and data[at] not in b",;":
+        if data[at] == 0x21:  # an extension
+            at += 2
             blocks += 1
-            if blocks > BLOCKS:
-                raise AmplifiedError(f"a GIF may have {BLOCKS} blocks before its picture at most")
+            while at < len(data) and data[at] and blocks <= BLOCKS:
+                at += 1 + data[at]
+                blocks += 1
+        else:
+            junk += 1
         at += 1
+        if blocks > BLOCKS or junk > JUNK:
+            raise AmplifiedError(f"a GIF may have {BLOCKS} blocks before its picture at most")
+    return at
 
 
 def declared_pixels(head: bytes) -> int:
-    """Width times height by a file's first bytes, 64 KiB or all of it; 0 where they do not tell."""
+    """Width times height by a file's first bytes, 64 KiB or all of it; 0 where they do not tell.
+
+    For PNG, JPEG, GIF, BMP and WebP; a TIFF may tell it anywhere.
+    """
     try:
         if head.startswith(b"\x89PNG"):
             width, height = struct.unpack_from(">LL", head, 16)
         elif head.startswith(b"GIF8"):
-            width, height = struct.unpack_from("<HH", head, 6)
+            width, height = _gif_size(head)
         elif head.startswith(b"BM"):
-            core = int.from_bytes(head[14:18], "little") == 12
-            width, height = struct.unpack_from("<HH" if core else "<ll", head, 18)
+            width, height = _bmp_size(head)
         elif head.startswith(b"RIFF") and head[8:12] == b"WEBP":
             width, height = _webp_size(head)
         elif head.startswith(b"\xff\xd8"):
-            return next(
-                (_frame_pixels(head, start) for marker, start, _ in _segments(head) if marker in _FRAMES), 0
-            )
+            width, height = _jpeg_size(head)
         else:
             return 0
-    except struct.error:
+    except (struct.error, AmplifiedError):
         return 0
-    return abs(width * height)
+    return int(width * height)
 
 
-def _frame_pixels(data: bytes, start: int) -> int:
-    height, width = struct.unpack_from(">HH", data, start + 5)
-    return int(height * width)
+def _jpeg_size(head: bytes) -> tuple[int, int]:
+    """By the last frame header before the first scan."""
+    height = width = 0
+    for number, (marker, start, _) in enumerate(_segments(head)):
+        if marker == 0xDA or number >= SEGMENTS:
+            break
+        if marker in _FRAMES:
+            height, width = struct.unpack_from(">HH", head, start + 5)
+    return width, height
+
+
+def _gif_size(head: bytes) -> tuple[int, int]:
+    """Of the screen, or more where the first frame reaches over it."""
+    width, height = struct.unpack_from("<HH", head, 6)
+    at = first_frame(head)
+    if head[at : at + 1] == b"," and at + 9 <= len(head):
+        x, y, across, down = struct.unpack_from("<HHHH", head, at + 1)
+        width, height = max(width, x + across), max(height, y + down)
+    return width, height
+
+
+def _bmp_size(head: bytes) -> tuple[int, int]:
+    if head[14:18] == b"\x0c\0\0\0":
+        width, height = struct.unpack_from("<HH", head, 18)
+    else:
+        width, height = struct.unpack_from("<LL", head, 18)
+        if height >> 24 == 0xFF:  # its rows are top down
+            height = (1 << 32) - height
+    return width, height
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -150,5 +175,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     if kind == b"VP8L":
         bits = int.from_bytes(head[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind != b"VP8 ":
+        return 0, 0
     width, height = struct.unpack_from("<HH", head, 26)
     return width & 0x3FFF, height & 0x3FFF

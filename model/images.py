@@ -9,9 +9,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, WebPImagePlugin
 
-from model.headers import AmplifiedError, check, read_jpeg
+from model.headers import AmplifiedError, DamagedError
+from model.structure import Structure, examine
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
@@ -61,16 +62,27 @@ class Picture:
     height: int
 
 
-# A picture of this many pixels takes some 5 MB while it is decoded. Larger ones wait for one another, so that
-# memory stays bounded whatever the number of threads.
-LARGE = 500_000
+# A picture that takes more memory than this while it is decoded waits for the others that do, so that memory
+# stays bounded whatever the number of threads: with 32, to 192 MB and one large picture.
+LARGE = 6_000_000
 WAITING = 8  # threads that wait for their turn at most
 STRIP = 1_000_000  # pixels that are converted at once
-SCANNED = 16  # a JPEG's scans may go through this many times the pixels that a picture may have
+PIECE = 1 << 14  # bytes of a file that a decoder takes between two looks at the clock
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class _Turns:
-    """One large picture at a time."""
+    """One large picture at a time. Only the impatient are counted: of patient callers there are few."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -82,13 +94,13 @@ class _Turns:
         with self._counting:
             if self._waiting >= WAITING and not patient:
                 raise DecoderBusyError("many large pictures wait to be decoded; ask again in a second")
-            self._waiting += 1
+            self._waiting += not patient
         try:
             left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
             in_time = self._turn.acquire(timeout=left)
         finally:
             with self._counting:
-                self._waiting -= 1
+                self._waiting -= not patient
         if not in_time:
             raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
         try:
@@ -101,13 +113,23 @@ _large = _Turns()
 
 
 class _Timed(io.BytesIO):
-    """The bytes of a file, which end with the time: decoders read in pieces."""
+    """The bytes of a file that cannot be read past a deadline: decoders read in pieces."""
 
-    deadline = math.inf
+    def __init__(self, data: bytes, deadline: float) -> None:
+        super().__init__(data)
+        self._deadline = deadline
 
     def read(self, size: int | None = -1) -> bytes:
-        _check_time(self.deadline)
+        _check_time(self._deadline)
         return super().read(size)
+
+
+class _Webp(WebPImagePlugin.WebPImageFile):
+    """Gives libwebp's two canvases back before memory is taken for the picture's pixels."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
 
 
 def decode(
@@ -129,11 +151,17 @@ def decode(
     """
     _check_time(deadline)
     try:
-        file = _Timed(_checked(data, limits))
-        file.deadline = deadline
+        structure = _examined(data, limits)
+        file = (
+            io.BytesIO(structure.essential) if deadline == math.inf else _Timed(structure.essential, deadline)
+        )
         with Image.open(file, formats=FORMATS) as image:
             _check(image, limits)
-            with _large.one(deadline, patient) if image.width * image.height > LARGE else nullcontext():
+            image.decodermaxblock = PIECE
+            if isinstance(image, WebPImagePlugin.WebPImageFile):
+                image.__class__ = _Webp
+            memory = image.width * image.height * structure.a_pixel + structure.further
+            with _large.one(deadline, patient) if memory > LARGE else nullcontext():
                 pixels = _rgb(image)
                 image.close()  # what was decoded is not needed any more
                 height, width = pixels.shape[:2]
@@ -156,28 +184,17 @@ def _check_time(deadline: float) -> None:
         raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
 
 
-def _checked(data: bytes, limits: ImageLimits) -> bytes:
-    """The file, or as much of it as the pixels need. Raises ImageTooLargeError."""
+def _examined(data: bytes, limits: ImageLimits) -> Structure:
     try:
-        if not data.startswith(b"\xff\xd8"):
-            check(data)
-            return data
-        jpeg = read_jpeg(data)
+        return examine(data, limits.pixels)
     except AmplifiedError as error:
         raise ImageTooLargeError(str(error)) from error
-    if jpeg.pixels <= limits.pixels < jpeg.pixels * jpeg.scans / SCANNED:
-        raise ImageTooLargeError(
-            f"{jpeg.scans} scans of {jpeg.pixels} pixels take too long; send it with fewer"
-        )
-    return jpeg.essential
+    except DamagedError as error:
+        raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
 
 
 def _check(image: Image.Image, limits: ImageLimits) -> None:
-    pixels = image.width * image.height
-    if image.format == "TIFF":  # a tile is decoded whole, even if the picture is a corner of it
-        tags = image.tag_v2  # type: ignore[attr-defined]
-        pixels = max(pixels, int(tags.get(322, 0)) * int(tags.get(323, 0)))
-    if pixels > limits.pixels or max(image.size) > limits.side:
+    if image.width * image.height > limits.pixels or max(image.size) > limits.side:
         raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
 
 
@@ -188,7 +205,7 @@ def _too_large(limits: ImageLimits) -> str:
 def _rgb(image: Image.Image) -> np.ndarray:
     """uint8 of shape (H, W, 3). What is large is converted strip by strip: a copy of it is not small
     either."""
-    ImageOps.exif_transpose(image, in_place=True)
+    image = _upright(image)
     full = _full_scale(image)
     rows = max(1, STRIP // image.width)
     if image.height <= rows:
@@ -199,6 +216,17 @@ def _rgb(image: Image.Image) -> np.ndarray:
         strip = image.crop((0, top, image.width, bottom))
         pixels[top:bottom] = np.asarray(_converted(strip, full))
     return pixels
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As `ImageOps.exif_transpose` turns it, which also writes all of the Exif anew."""
+    image.load()
+    method = _TURNS.get(image.getexif().get(0x0112, 1))
+    if method is None:
+        return image
+    turned = image.transpose(method)
+    image.close()
+    return turned
 
 
 def _full_scale(image: Image.Image) -> float | None:

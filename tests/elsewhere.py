@@ -1,7 +1,8 @@
 """A device that there is not: it computes as the CPU does, and refuses what some devices refuse.
 
-It stands where torch's `meta` is, for which torch has no autocast. Tensors of 64-bit floats cannot be on it, as
-on Apple's MPS, and an operation takes no tensors of both devices, but for copies and tensors of no dimensions.
+It stands where torch's `meta` is, for which torch has no autocast. Tensors of 64-bit floats cannot be on it,
+as on Apple's MPS, and an operation takes no tensors of both devices, but for copies and tensors of no
+dimensions.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,12 @@
+import errno
 import gzip
 import io
 import random
+import struct
 import tarfile
 import tempfile
 import time
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -11,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.archives import ArchiveLimits, open_archive
-from api.errors import Problem
+from api.archives import ArchiveLimits, open_archive, read_archive
+from api.errors import BrokenProblem, BusyProblem, Problem
+from api.members import client_bytes
+from tests.abuse.archives import ARCHIVES, replaced, zip_overlap
+from tests.abuse.archives import zipped as zipped_as
 from tests.pictures import zipped
 
 LIMITS = ArchiveLimits(files=10, file_bytes=100_000, unpacked_bytes=300_000)
@@ -205,7 +211,7 @@ def test_a_directory_at_a_wrong_place_in_a_real_file() -> None:
     data = bytearray(zipped({"1.png": bytes(range(256)) * 300}))
     end = data.rindex(b"PK\x05\x06")
     data[end + 16 : end + 20] = (2**31).to_bytes(4, "little")
-    assert refused(bytes(data)).status in (400, 422)
+    assert refused(bytes(data)).status == 422
 
 
 def test_an_entry_without_a_name() -> None:
@@ -231,16 +237,165 @@ def test_a_plain_tar_has_a_limit_on_all_it_holds() -> None:
     assert "300000 bytes" in refused(data).detail
 
 
-def test_a_full_disk_is_not_the_clients_fault() -> None:
-    class Full(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            raise OSError(28, "No space left on device")
+EXPECTED = {
+    "zip_directory_offset.zip": 422,
+    "zip_member_offset.zip": 422,
+    "zip_bzip2_wrong_byte.zip": 422,
+    "zip_empty_name.zip": {"": b"a"},
+    "zip_overlap.zip": 413,  # by these limits; 400 by larger ones
+    "zip_dictionary.zip": {"0.png": b"abc" * 100},
+    "zip_bzip2_bomb.zip": 422,
+    "zip_lzma_bomb.zip": 422,
+    "zip_deflate_bomb.zip": 422,
+    "zip_long_names.zip": 413,
+    "tar_sparse.tar": 400,
+    "tar_sparse_extensions.tar": 400,
+    "tar_sparse_records.tar": 400,
+    "tar_negative_size.tar": 422,
+    "tar_record_size.tar": 422,
+    "tar_record_length.tar": 422,
+    "tar_headers.tar": 413,
+    "tar_many_bytes.tar": 413,
+    "gzip_members.tar.gz": 422,
+    "gzip_name.tar.gz": 422,
+    "gzip_bomb.tar.gz": 413,
+}
 
-    data = zipped({"1.png": b"a"})
-    with open_archive(io.BytesIO(data), LIMITS) as archive:
-        archive._file = Full(data)
-        with pytest.raises(OSError, match="No space"):
-            list(archive.members())
+
+def test_every_hostile_archive_is_expected() -> None:
+    assert EXPECTED.keys() == ARCHIVES.keys()
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_hostile_archives(name: str) -> None:
+    smaller = {"gzip_bomb.tar.gz": 40 << 20, "gzip_members.tar.gz": 1 << 20, "gzip_name.tar.gz": 1 << 20}
+    smaller |= {"tar_headers.tar": 1 << 20}
+    data = ARCHIVES[name](smaller[name]) if name in smaller else ARCHIVES[name]()  # type: ignore[call-arg]
+    tracemalloc.start()
+    begun = time.process_time()
+    try:
+        outcome: object = read(data)
+    except Problem as problem:
+        outcome = problem.status
+    seconds = time.process_time() - begun
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome == EXPECTED[name]
+    assert peak < 8 << 20
+    assert seconds < 5
+
+
+def test_members_that_overlap() -> None:
+    with pytest.raises(Problem, match="overlaps") as caught:
+        list(read_archive(io.BytesIO(zip_overlap(5)), ArchiveLimits(10, 2 << 20, 100 << 20)))
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_every_packing_gives_what_was_packed(kind: int) -> None:
+    content = random.Random(1).randbytes(30_000) + bytes(60_000)
+    data = zipped_as(kind, content, b"", b"x")
+    assert read(data) == {"0.png": content, "1.png": b"", "2.png": b"x"}
+    for most in (0, 1, 65_536, 89_999, 90_000, 90_001):
+        with open_archive(io.BytesIO(data), LIMITS) as archive:
+            assert next(archive.members(most)) == ("0.png", content[:most])
+
+
+def test_only_the_beginning_of_a_large_member_is_unpacked() -> None:
+    data = zipped_as(zipfile.ZIP_DEFLATED, bytes(90_000))
+    damaged = replaced(data, b"PK\1\2", -10, b"\xff" * 8)  # what is packed last
+    with open_archive(io.BytesIO(damaged), LIMITS) as archive:
+        assert next(archive.members(1000)) == ("0.png", bytes(1000))
+        with pytest.raises(Problem):
+            next(archive.members())
+
+
+def test_a_tar_whose_last_member_is_cut_short_is_refused_in_the_first_pass() -> None:
+    data = tar_of((member("1.png", 2000), bytes(2000)))[:1500]
+    with open_archive(io.BytesIO(data), LIMITS) as archive, pytest.raises(Problem, match="unexpected end"):
+        list(archive.members(10))
+
+
+def test_a_damaged_header_is_not_the_end() -> None:
+    data = bytearray(tar_of((member("1.png", 1), b"a"), (member("2.png", 1), b"b")))
+    data[1024] ^= 1
+    assert refused(bytes(data)).status == 422
+
+
+def test_names_that_are_no_utf_8_can_be_written() -> None:
+    data = tar_of((member("\udce9.png", 1), b"a"))
+    assert list(read(data)) == ["\ufffd.png"]
+
+
+class Failing(io.BytesIO):
+    """A disk that fails from the `good`th read on."""
+
+    def __init__(self, data: bytes, error: Exception, good: int) -> None:
+        super().__init__(data)
+        self._error, self._good = error, good
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._good -= 1
+        if self._good < 0:
+            raise self._error
+        return super().read(size)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("good", range(1, 9))
+def test_the_machines_faults_are_not_the_clients(code: int, good: int) -> None:
+    for data in seeds():
+        file = Failing(data, OSError(code, "of the machine"), good)
+        outcome: object
+        try:
+            outcome = len(list(read_archive(file, LIMITS)))
+        except OSError as error:
+            outcome = errno.errorcode[error.errno]
+        assert outcome in (errno.errorcode[code], 1, 3)  # a number: it was read before the disk failed
+
+
+def test_a_full_disk_while_a_tar_gz_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def __init__(self, max_size: int) -> None:
+            super().__init__()
+
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
+    with pytest.raises(OSError, match="No space"):
+        list(read_archive(io.BytesIO(tar_of((member("1.png", 1), b"a"), mode="w:gz")), LIMITS))
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), ValueError("ours"), OSError(errno.EINVAL, "ours")])
+def test_our_own_faults_are_not_the_clients(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    for module in ("api.zips", "api.tars"):
+        monkeypatch.setattr(f"{module}.check_name", fail)
+    for data in seeds():
+        with pytest.raises(type(error), match="ours"):
+            list(read_archive(io.BytesIO(data), LIMITS))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("x"), OSError(errno.EINVAL, "x"), struct.error, KeyError("x"), RecursionError("x"), EOFError()],
+)
+def test_what_a_library_raises_on_a_clients_bytes_is_the_clients(error: Exception) -> None:
+    with pytest.raises(BrokenProblem, match="damaged"), client_bytes():
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), TimeoutError(), OSError(errno.ENOSPC, "x"), BusyProblem("x")]
+)
+def test_what_a_library_passes_on(error: Exception) -> None:
+    with pytest.raises(type(error)), client_bytes():
+        raise error
 
 
 def test_reading_ends_with_the_time() -> None:

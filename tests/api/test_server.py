@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
         "CIFAKE_BIND": address,
         "CIFAKE_OUTPUT_DIR": str(tmp_path_factory.mktemp("outputs")),
         "CIFAKE_DEVICE": "cpu",
+        "CIFAKE_WORKERS": "1",
+        "CIFAKE_THREADS": "4",
+        "CIFAKE_DEADLINE_SECONDS": "3",
+        "CIFAKE_STALL_SECONDS": "2",
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
@@ -35,12 +40,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                urllib.request.urlopen(f"{url}/readyz", timeout=START_SECONDS).close()
+                urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
                 break
+            except urllib.error.HTTPError as error:  # the model is being loaded, and it says so at once
+                status = error.code
+                error.close()
+                assert status == 503, status
             except urllib.error.URLError:  # gunicorn does not listen yet
-                assert process.poll() is None, "the server did not start"
-                assert time.monotonic() < until
-                time.sleep(0.1)
+                pass
+            assert process.poll() is None, "the server did not start"
+            assert time.monotonic() < until
+            time.sleep(0.1)
         yield url, process
     finally:
         process.kill()
@@ -71,6 +81,103 @@ def test_a_client_that_sends_too_much_reads_why(server: tuple[str, subprocess.Po
     assert status == 413
     assert problem["status"] == 413
     assert process.poll() is None
+
+
+PICTURE = encode(noise(3))
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+SILENT = {
+    "nothing": b"",
+    "half a head": b"POST /predict HTTP/1.1\r\nHo",
+    "no body": b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n\r\n",
+    "half a small body": HEAD % 5000 + b"x",
+    "half a large body": HEAD % 5_000_000 + b"x" * 100_000,
+    "half a chunk": b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+}
+
+
+def connect(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20)
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_clients_that_fall_silent_hold_up_nobody(kind: str, server: tuple[str, subprocess.Popen]) -> None:
+    """Ten times as many of them as there are threads."""
+    url, _ = server
+    silent = [connect(url) for _ in range(40)]
+    try:
+        for sock in silent:
+            sock.sendall(SILENT[kind])
+        for path in ("/livez", "/readyz"):
+            with urllib.request.urlopen(url + path, timeout=5) as response:
+                assert response.status == 200
+        assert post(f"{url}/predict", PICTURE)[0] == 200
+    finally:
+        for sock in silent:
+            sock.close()
+
+
+def test_a_silent_client_is_told_so(server: tuple[str, subprocess.Popen]) -> None:
+    with connect(server[0]) as sock:
+        sock.sendall(SILENT["half a small body"])
+        assert sock.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_uploads_that_outlast_the_deadline(server: tuple[str, subprocess.Popen]) -> None:
+    url, _ = server
+    late = [connect(url) for _ in range(12)]
+    try:
+        for sock in late:
+            sock.sendall(HEAD % len(PICTURE) + PICTURE[:10])
+        for place in (20, 30):
+            time.sleep(1.6)
+            for sock in late:
+                sock.sendall(PICTURE[place - 10 : place])
+        for sock in late:
+            sock.sendall(PICTURE[30:])
+        for sock in late:
+            assert sock.recv(1000).startswith(b"HTTP/1.1 504 ")
+    finally:
+        for sock in late:
+            sock.close()
+    assert {post(f"{url}/predict", PICTURE)[0] for _ in range(100)} == {200}
+
+
+def test_requests_one_after_another_on_one_connection(server: tuple[str, subprocess.Popen]) -> None:
+    """Sent at once, and the last one in pieces."""
+    request = HEAD % len(PICTURE) + PICTURE
+    with connect(server[0]) as sock:
+        sock.sendall(request * 3 + request[:50])
+        time.sleep(0.1)
+        sock.sendall(request[50:])
+        sock.shutdown(socket.SHUT_WR)
+        with sock.makefile("rb") as file:
+            assert file.read().count(b"HTTP/1.1 200 ") >= 3
+
+
+def test_a_malformed_chunk_is_the_clients_fault(server: tuple[str, subprocess.Popen]) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    for body in (b"zz\r\nabc\r\n0\r\n\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"-1\r\n0\r\n\r\n"):
+        with connect(server[0]) as sock:
+            sock.sendall(head + body)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("THREADS", "many", "error: CIFAKE_THREADS=many: Input should be a valid integer"),
+        ("MODEL", "/nowhere.pth", "the service cannot start: there is no file /nowhere.pth"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(name: str, value: str, words: str) -> None:
+    environment = os.environ | {"CIFAKE_BIND": f"127.0.0.1:{free_port()}", f"CIFAKE_{name}": value}
+    command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_it_ends_when_told_to(server: tuple[str, subprocess.Popen]) -> None:

@@ -42,7 +42,7 @@ class Running:
     def megabytes(self) -> float:
         """Proportional set size of the process and all its descendants."""
         kilobytes = 0
-        for pid in _family(self.process.pid):
+        for pid in family(self.process.pid):
             try:
                 lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             except OSError:  # it has ended
@@ -82,9 +82,9 @@ def running(contender: Contender) -> Iterator[Running]:
             time.sleep(0.02)
         yield Running(url, process, time.monotonic() - start)
     finally:
-        family = _family(process.pid)
+        members = family(process.pid)
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for pid in family:
+            for pid in members:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
             try:
@@ -109,7 +109,7 @@ def free_port() -> int:
         return port
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """The process and its descendants; also those of its session that lost their parent."""
     parents, found = {}, {pid}
     for path in Path("/proc").iterdir():

@@ -1,5 +1,6 @@
 import io
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -7,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.headers import BLOCKS, CHUNKS, SCANS, SEGMENTS, AmplifiedError, check, declared_pixels, read_jpeg
+from model.headers import BLOCKS, SCANS, SEGMENTS, AmplifiedError, DamagedError, declared_pixels, read_jpeg
+from model.structure import CHUNKS, examine
 from tests.pictures import encode, noise
 
+PIXELS = 25_000_000
 KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP"]
 
 
@@ -40,7 +43,8 @@ def test_damaged_heads_tell_nothing_and_fail_nothing(data: bytes, at: int, chang
     damaged = data[:at] + change + data[at + len(change) :]
     for part in (damaged, damaged[:at], change):
         assert declared_pixels(part) >= 0
-        check(part)
+        with suppress(AmplifiedError, DamagedError):
+            examine(part, PIXELS)
         read_jpeg(part)
 
 
@@ -83,12 +87,12 @@ def test_more_parts_than_a_picture_needs() -> None:
         read_jpeg(progressive[:-2] + scan * SCANS + progressive[-2:])
     png = encode(noise())
     chunk = struct.pack(">L", 0) + b"tEXt" + bytes(4)
-    check(png[:33] + chunk * 100 + png[33:])
+    examine(png[:33] + chunk * 100 + png[33:], PIXELS)
     with pytest.raises(AmplifiedError, match="chunks"):
-        check(png[:33] + chunk * CHUNKS + png[33:])
+        examine(png[:33] + chunk * CHUNKS + png[33:], PIXELS)
     gif = encode(noise(), "GIF")
     start = 13 + (3 << (gif[10] & 7) + 1)
     comment = b"\x21\xfe" + b"\x01x" * (BLOCKS + 1) + b"\0"
-    check(gif)
+    examine(gif, PIXELS)
     with pytest.raises(AmplifiedError, match="blocks"):
-        check(gif[:start] + comment + gif[start:])
+        examine(gif[:start] + comment + gif[start:], PIXELS)

@@ -1,0 +1,297 @@
+"""Small picture files that ask much time or memory of whoever decodes them."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+
+from PIL import Image
+
+MIB = 1 << 20
+Entry = tuple[int, int, int, bytes]  # tag, type, count, value: TIFF 6.0, section 2
+BYTE, SHORT, LONG, RATIONAL = 1, 3, 4, 5
+
+
+def encoded(file_format: str, side: int = 32, mode: str = "RGB", **options: object) -> bytes:
+    """A black picture of side x side pixels."""
+    file = io.BytesIO()
+    Image.new(mode, (side, side)).save(file, file_format, **options)
+    return file.getvalue()
+
+
+def directory(*entries: Entry, big: bool = False, start: int | None = None) -> bytes:
+    """A directory of tags as it lies at `start` of a file (8, or 16 in a BigTIFF), its values after it."""
+    at = (16 if big else 8) if start is None else start
+    table, inline = (20, 8) if big else (12, 4)
+    after = at + (8 if big else 2) + table * len(entries) + inline
+    head, values = struct.pack("<Q" if big else "<H", len(entries)), b""
+    for tag, kind, count, value in entries:
+        field = value.ljust(inline, b"\0")
+        if len(value) > inline:
+            field = struct.pack("<Q" if big else "<L", after + len(values))
+            values += value
+        head += struct.pack("<HHQ" if big else "<HHL", tag, kind, count) + field
+    return head + bytes(inline) + values
+
+
+def tiff(*entries: Entry, big: bool = False) -> bytes:
+    """A TIFF file of one directory; a value of more than 4 bytes (8 in a BigTIFF) follows it."""
+    return (b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) if big else b"II*\0\x08\0\0\0") + directory(
+        *entries, big=big
+    )
+
+
+def number(tag: int, *values: int) -> Entry:
+    """An entry of 32-bit numbers."""
+    return tag, LONG, len(values), struct.pack(f"<{len(values)}L", *values)
+
+
+def grey(width: int, height: int, *entries: Entry, compression: int = 1, big: bool = False) -> bytes:
+    """A TIFF file of 8-bit grey with further entries."""
+    shape = [
+        number(256, width),
+        number(257, height),
+        number(258, 8),
+        number(259, compression),
+        number(262, 1),
+    ]
+    return tiff(*sorted([*shape, *entries]), big=big)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    """A JPEG segment: ITU-T T.81, B.1.1.4."""
+    return bytes([255, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def with_segments(segments: Iterable[bytes]) -> bytes:
+    """A small JPEG with these after its start."""
+    data = encoded("JPEG")
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def chunk(name: bytes, content: bytes = b"") -> bytes:
+    """A PNG chunk: its specification, section 5.3."""
+    return struct.pack(">L", len(content)) + name + content + struct.pack(">L", zlib.crc32(name + content))
+
+
+def png(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int = 2) -> bytes:
+    """A PNG with a header of these numbers and then these chunks."""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, bits, colour, 0, 0, 0))
+        + (b"".join(chunks) + chunk(b"IEND"))
+    )
+
+
+def zeros(size: int) -> bytes:
+    """So many of them, deflated."""
+    packer, piece = zlib.compressobj(1), bytes(MIB)
+    packed = b"".join(packer.compress(piece) for _ in range(size // MIB))
+    return packed + packer.compress(bytes(size % MIB)) + packer.flush()
+
+
+def black(row: int, rows: int) -> bytes:
+    """IDAT of `rows` rows of `row` zero bytes each and their filter byte."""
+    return chunk(b"IDAT", zeros((row + 1) * rows))
+
+
+def jpeg_empty_scans(scans: int = 1200, side: int = 32) -> bytes:
+    """Progressive; after the first scan, scans of the last coefficient that hold nothing."""
+    data = encoded("JPEG", side, progressive=True)
+    first = data.index(b"\xff\xda")
+    scan = data[first : data.index(b"\xff", first + 10)]
+    table = (
+        b"\xff\xc4" + struct.pack(">H", 20) + b"\x10" + bytes([1]) + bytes(15) + b"\0"
+    )  # the end of a block
+    empty = segment(0xDA, bytes([1, 1, 0, 63, 63, 0])) + bytes((side // 8) ** 2 // 8 + 1)
+    return data[:first] + scan + table + empty * scans + b"\xff\xd9"
+
+
+def jpeg_exif_segments(size: int = 8 * MIB) -> bytes:
+    """Exif in pieces of 258 bytes, which a reader puts together."""
+    return with_segments([segment(0xE1, b"Exif\0\0" + bytes(248))] * (size // 258))
+
+
+def jpeg_junk(size: int = 9 * MIB) -> bytes:
+    """Bytes that are no segment before the first one."""
+    return with_segments([bytes(size)])
+
+
+def jpeg_small_segments(size: int = 9 * MIB) -> bytes:
+    """Comments of no bytes."""
+    return with_segments([segment(0xFE, b"")] * (size // 4))
+
+
+def exif_rationals(size: int = 9 * MIB) -> bytes:
+    """Exif whose orientation is a million fractions."""
+    count = size // 8
+    return tiff((0x0112, RATIONAL, count, struct.pack("<LL", 355, 113) * count))
+
+
+def jpeg_exif_rationals() -> bytes:
+    """They are spread over segments."""
+    data = exif_rationals()
+    return with_segments(
+        segment(0xE1, b"Exif\0\0" + data[at : at + 65000]) for at in range(0, len(data), 65000)
+    )
+
+
+def png_exif_rationals() -> bytes:
+    """They are in one chunk."""
+    return png(32, 32, chunk(b"eXIf", exif_rationals()), black(96, 32))
+
+
+def png_small_chunks(size: int = 9 * MIB) -> bytes:
+    """Private chunks of no bytes."""
+    return png(32, 32, chunk(b"prVt") * (size // 12), black(96, 32))
+
+
+def png_small_data(size: int = 9 * MIB) -> bytes:
+    """IDAT chunks of no bytes."""
+    return png(32, 32, chunk(b"IDAT") * (size // 12), black(96, 32))
+
+
+def png_texts(texts: int = 8000) -> bytes:
+    """Compressed texts, none counted by Pillow as they are no UTF-8, that unpack to 8 GB together."""
+    text = zlib.compress(b"\xff" * (MIB - 1), 9)
+    return png(32, 32, chunk(b"iTXt", b"k\0\1\0\0\0" + text) * texts, black(96, 32))
+
+
+def png_wide_texts(texts: int = 60) -> bytes:
+    """Compressed texts of one wide character and narrow ones: 4 bytes of memory for each byte."""
+    text = zlib.compress(b"a" * (MIB - 8) + "\U0001f600".encode(), 9)
+    return png(32, 32, *(chunk(b"iTXt", b"%d\0\1\0\0\0" % i + text) for i in range(texts)), black(96, 32))
+
+
+def png_tall() -> bytes:
+    """One pixel wide and 25 million high."""
+    return png(1, 25_000_000, black(3, 25_000_000))
+
+
+def png_deep() -> bytes:
+    """25 million pixels of 8 bytes."""
+    return png(5000, 5000, black(40_000, 5000), bits=16, colour=6)
+
+
+def gif_small_blocks(size: int = 9 * MIB) -> bytes:
+    """A comment in blocks of one byte."""
+    data = encoded("GIF", mode="L")
+    at = data.index(b",", 13)
+    return data[:at] + b"!\xfe" + b"\x01a" * (size // 2) + b"\0" + data[at:]
+
+
+def gif_extensions(size: int = 9 * MIB) -> bytes:
+    """Extensions of no bytes."""
+    data = encoded("GIF", mode="L")
+    at = data.index(b",", 13)
+    return data[:at] + b"!\x01\0" * (size // 3) + data[at:]
+
+
+def bmp(width: int, height: int, bits: int, compression: int, content: bytes) -> bytes:
+    """A BMP file whose palette is red and green."""
+    palette = struct.pack("<LL", 0xFF0000, 0x00FF00) * (1 << bits >> 1)
+    info = struct.pack("<LllHHLLllLL", 40, width, height, 1, bits, compression, len(content), 0, 0, 0, 0)
+    start = 14 + len(info) + len(palette)
+    return b"BM" + struct.pack("<LLL", start + len(content), 0, start) + info + palette + content
+
+
+def bmp_runs(side: int = 2150) -> bytes:
+    """Runs of one pixel."""
+    return bmp(side, side, 8, 1, (b"\1\1" * side + b"\0\0") * side + b"\0\1")
+
+
+def bmp_lines(side: int = 5000) -> bytes:
+    """Lines that end after their first pixel."""
+    return bmp(side, side, 4, 2, b"\1\0\0\0" * side + b"\0\1")
+
+
+def tiff_tile(side: int = 20_000) -> bytes:
+    """32 x 32 pixels in one tile of side x side, deflated."""
+    packed = zeros(side * side)
+    where = [number(322, side), number(323, side)]
+    whole = grey(32, 32, *where, number(324, 0), number(325, len(packed)), compression=8)
+    return grey(32, 32, *where, number(324, len(whole)), number(325, len(packed)), compression=8) + packed
+
+
+def tiff_strips_again(count: int = 250_000, side: int = 1200) -> bytes:
+    """Two strips, told again and again."""
+    entries = (number(273, *[8] * count), number(278, side - 1), number(279, *[side * side] * count))
+    return grey(side, side, *entries) + bytes(side * side)
+
+
+def tiff_entries(size: int = 9 * MIB) -> bytes:
+    """A BigTIFF directory of half a million entries."""
+    data = tiff(*[(40000, 99, 1, b"")], big=True)
+    entry = data[24:44]
+    return data[:16] + struct.pack("<Q", size // 20) + entry * (size // 20) + bytes(8)
+
+
+def tiff_rationals() -> bytes:
+    """A resolution of a million fractions."""
+    count = MIB
+    return grey(
+        32,
+        32,
+        number(273, 8),
+        number(279, 1024),
+        (282, RATIONAL, count, struct.pack("<LL", 355, 113) * count),
+    )
+
+
+def tiff_jpeg_scans(side: int = 4992) -> bytes:
+    """Strips that are all the same progressive JPEG of 90 scans."""
+    scan = jpeg_empty_scans(90, side).replace(b"\xff\xc0", b"\xff\xc2")
+    count = 1
+    head = [number(278, side), number(279, *[len(scan)] * count)]
+    shape = [
+        number(256, side),
+        number(257, side),
+        (258, SHORT, 3, struct.pack("<3H", 8, 8, 8)),
+        number(277, 3),
+    ]
+    rest = [number(259, 7), number(262, 6), *head]
+    start = len(tiff(*shape, *rest, number(273, *[0] * count)))
+    return tiff(*sorted([*shape, *rest, number(273, *[start] * count)])) + scan
+
+
+def tiff_backward_bits(size: int = 8 * MIB, rows: int = 65_000) -> bytes:
+    """Strips of one row that all claim the whole file, their bits in backward order."""
+    fields = [
+        number(256, 8),
+        number(257, rows),
+        number(258, 1),
+        number(259, 32773),
+        number(262, 1),
+        number(266, 2),
+    ]
+    strips = [
+        (273, LONG, rows, struct.pack("<L", 8) * rows),
+        number(278, 1),
+        (279, LONG, rows, struct.pack("<L", size) * rows),
+    ]
+    return tiff(*fields, *strips) + bytes(size)
+
+
+def webp_canvas(side: int = 13_000) -> bytes:
+    """A small picture on a canvas of side x side pixels."""
+    frame = encoded("WEBP")[12:]
+    size = (side - 1).to_bytes(3, "little")
+    part = bytes(6) + (31).to_bytes(3, "little") * 2 + bytes(4) + frame
+    body = b"VP8X" + struct.pack("<L", 10) + b"\2\0\0\0" + size + size
+    body += b"ANIM" + struct.pack("<L", 6) + bytes(6) + b"ANMF" + struct.pack("<L", len(part)) + part
+    return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
+
+
+def webp_chunks(size: int = 9 * MIB) -> bytes:
+    """Chunks of no bytes after the picture."""
+    size_field = (31).to_bytes(3, "little")
+    body = b"VP8X" + struct.pack("<L", 10) + b"\0\0\0\0" + size_field * 2 + encoded("WEBP")[12:]
+    body += (b"prVt" + bytes(4)) * (size // 8)
+    return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    f"{name}.{name.split('_')[0]}": builder
+    for name, builder in list(globals().items())
+    if name.startswith(("jpeg_", "png_", "gif_", "bmp_", "tiff_", "webp_"))
+}

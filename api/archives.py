@@ -4,7 +4,6 @@ An archive that looks like an attack (paths that climb out, links, archives with
 allowed) is refused whole. Nothing is unpacked to disk, but for a .tar.gz to a nameless temporary file.
 """
 
-import gzip
 import math
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 from api.errors import UnsupportedProblem
-from api.members import GZIP_MAGIC, PIECE, ZIP_MAGIC, Archive, ArchiveLimits, Bounded
+from api.members import GZIP_MAGIC, ZIP_MAGIC, Archive, ArchiveLimits
 from api.tars import Tar, unpack
 from api.zips import Zip
 
@@ -36,9 +35,7 @@ def open_archive(file: IO[bytes], limits: ArchiveLimits, deadline: float = math.
     elif head.startswith(GZIP_MAGIC):
         with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spooled:
             unpacked = cast(IO[bytes], spooled)
-            packed = cast(IO[bytes], Bounded(file, PIECE, deadline))
-            with gzip.GzipFile(fileobj=packed, mode="rb") as stream:
-                unpack(cast(IO[bytes], stream), unpacked, limits, deadline)
+            unpack(file, unpacked, limits, deadline)
             yield Tar(unpacked, limits, deadline)
     elif head[257:262] == b"ustar":
         yield Tar(file, limits, deadline)

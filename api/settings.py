@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         "auto", description="`auto` (OpenVINO on a CPU, torch on a GPU), `openvino` or `torch`"
     )
     precision: Literal["auto", "f32", "bf16", "int8"] = Field(
-        "auto", description="`auto` (the fastest that answers as well as f32), `f32`, `bf16` or `int8`"
+        "auto",
+        description="`auto` (int8 on a CPU, bf16 on a GPU, where the checkpoint's record allows it; else f32), "
+        "`f32`, `bf16` or `int8`",
     )
     cache_dir: str = Field(
         "", description="folder for the engine's files; empty: `cifake` in the user's own cache"

@@ -181,7 +181,8 @@ def main() -> None:
     print("|---|---|--:|--:|--:|--:|--:|")
     unlucky: Counter[str] = Counter()
     with running(ours()) as server:
-        for _ in range(20):
+        at_once(32, "/predict", PICTURE, "image/png")(server.url)
+        for _ in range(500):
             ask(server.url, "/predict", PICTURE)
         before = largest(server)
         for name, attack in attacks().items():

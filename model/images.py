@@ -91,22 +91,25 @@ class _Turns:
 
     @contextmanager
     def one(self, deadline: float, patient: bool) -> Iterator[None]:
-        with self._counting:
-            if self._waiting >= WAITING and not patient:
-                raise DecoderBusyError("many large pictures wait to be decoded; ask again in a second")
-            self._waiting += not patient
-        try:
-            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
-            in_time = self._turn.acquire(timeout=left)
-        finally:
-            with self._counting:
-                self._waiting -= not patient
+        in_time = self._turn.acquire(blocking=False) or self._wait(deadline, patient)
         if not in_time:
             raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
         try:
             yield
         finally:
             self._turn.release()
+
+    def _wait(self, deadline: float, patient: bool) -> bool:
+        with self._counting:
+            if self._waiting >= WAITING and not patient:
+                raise DecoderBusyError("many large pictures wait to be decoded; ask again in a second")
+            self._waiting += not patient
+        try:
+            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+            return self._turn.acquire(timeout=left)
+        finally:
+            with self._counting:
+                self._waiting -= not patient
 
 
 _large = _Turns()

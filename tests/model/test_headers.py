@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.headers import BLOCKS, SCANS, SEGMENTS, AmplifiedError, DamagedError, declared_pixels, read_jpeg
+from model.headers import (
+    BLOCKS,
+    SCANS,
+    SEGMENTS,
+    AmplifiedError,
+    DamagedError,
+    declared_pixels,
+    first_frame,
+    read_jpeg,
+)
 from model.structure import CHUNKS, examine
 from tests.pictures import encode, noise
 
@@ -96,3 +105,49 @@ def test_more_parts_than_a_picture_needs() -> None:
     examine(gif, PIXELS)
     with pytest.raises(AmplifiedError, match="blocks"):
         examine(gif[:start] + comment + gif[start:], PIXELS)
+
+
+def pillow_pixels(data: bytes) -> int | None:
+    """None where Pillow refuses the file before it decodes it."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[*KINDS]) as image:
+            return image.width * image.height
+    except Exception:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(derandomize=True, deadline=None, max_examples=600)
+@given(st.sampled_from([encode(noise(), kind) for kind in KINDS]), st.integers(0, 1200), st.integers(0, 255))
+def test_of_changed_files_pillow_finds_no_more(data: bytes, at: int, value: int) -> None:
+    """What Pillow opens has the pixels that a batch was told."""
+    changed = bytearray(data)
+    changed[at % len(data)] = value
+    found = pillow_pixels(bytes(changed))
+    if found is not None and found < 1 << 28:
+        assert declared_pixels(bytes(changed)) == found
+
+
+def test_a_gif_is_as_large_as_its_first_frame_needs() -> None:
+    data = bytearray(encode(noise(), "GIF"))
+    at = first_frame(bytes(data))
+    data[at + 1 : at + 3] = (100).to_bytes(2, "little")
+    assert declared_pixels(bytes(data)) == pillow_pixels(bytes(data)) == 132 * 32
+
+
+@pytest.mark.parametrize("marker", [0x02, 0xBF, 0xC8, 0xF0])
+def test_reserved_markers_hide_no_segments(marker: int) -> None:
+    """Decoders take them to have no length: what looks like theirs is read as segments."""
+    jpeg = encode(noise(), "JPEG")
+    hidden = (
+        bytes([0xFF, marker])
+        + (60_000).to_bytes(2)
+        + segment(0xE1, b"Exif\0\0" + bytes(200)) * (SEGMENTS + 1)
+    )
+    with pytest.raises(AmplifiedError, match="segments"):
+        read_jpeg(jpeg[:2] + hidden + jpeg[2:])
+    progressive = encode(noise(), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    hidden = bytes([0xFF, marker]) + (60_000).to_bytes(2) + scan * SCANS
+    with pytest.raises(AmplifiedError, match="scans"):
+        read_jpeg(progressive[:-2] + hidden + progressive[-2:])

@@ -95,15 +95,16 @@ def black(row: int, rows: int) -> bytes:
     return chunk(b"IDAT", zeros((row + 1) * rows))
 
 
-def jpeg_empty_scans(scans: int = 1200, side: int = 32) -> bytes:
-    """Progressive; after the first scan, scans of the last coefficient that hold nothing."""
+def jpeg_empty_scans(scans: int = 1200, side: int = 4992) -> bytes:
+    """Progressive; after the first scan, scans of the last coefficient that hold nothing: 55 bytes each."""
     data = encoded("JPEG", side, progressive=True)
     first = data.index(b"\xff\xda")
     scan = data[first : data.index(b"\xff", first + 10)]
-    table = (
-        b"\xff\xc4" + struct.pack(">H", 20) + b"\x10" + bytes([1]) + bytes(15) + b"\0"
-    )  # the end of a block
-    empty = segment(0xDA, bytes([1, 1, 0, 63, 63, 0])) + bytes((side // 8) ** 2 // 8 + 1)
+    table = segment(
+        0xC4, b"\x10" + bytes([1]) + bytes(15) + b"\xe0"
+    )  # the end of 16384 blocks, in 15 zero bits
+    ends = -(-((side // 8) ** 2) // 16384)
+    empty = segment(0xDA, bytes([1, 1, 0, 63, 63, 0])) + bytes(ends * 15 // 8 + 1)
     return data[:first] + scan + table + empty * scans + b"\xff\xd9"
 
 
@@ -113,8 +114,9 @@ def jpeg_exif_segments(size: int = 8 * MIB) -> bytes:
 
 
 def jpeg_junk(size: int = 9 * MIB) -> bytes:
-    """Bytes that are no segment before the first one."""
-    return with_segments([bytes(size)])
+    """Bytes that are no segment before the second one."""
+    data = encoded("JPEG")
+    return data[:20] + bytes(size) + data[20:]
 
 
 def jpeg_small_segments(size: int = 9 * MIB) -> bytes:

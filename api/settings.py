@@ -42,8 +42,8 @@ class Settings(BaseSettings):
     )
     precision: Literal["auto", "f32", "bf16", "int8"] = Field(
         "auto",
-        description="`auto` (int8 on a CPU, bf16 on a GPU, where the checkpoint's record allows it; else f32), "
-        "`f32`, `bf16` or `int8`",
+        description="`auto` (int8 on a CPU, bf16 on a GPU, where the checkpoint's record allows it; else "
+        "f32), `f32`, `bf16` or `int8`",
     )
     cache_dir: str = Field(
         "", description="folder for the engine's files; empty: `cifake` in the user's own cache"

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -36,6 +37,7 @@ HEALTH = (b"GET /livez", b"GET /readyz", b"HEAD /livez", b"HEAD /readyz")
 LINGER_SECONDS, LINGER_BYTES = 5.0, 128 << 20
 LOOK_SECONDS = 0.25
 TRIM_SECONDS = 1.0
+SWITCH_SECONDS = 0.001
 # One byte for each worker that has loaded its model, shared by all of them because it is made before they
 # fork.
 READY = mmap.mmap(-1, 4096)
@@ -70,6 +72,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Answer 503 from now on, and load the application meanwhile."""
+        # The main loop needs the interpreter's lock for each request, and waits so long for it among threads.
+        sys.setswitchinterval(SWITCH_SECONDS)
         from api.app import create_starting_app
 
         self.health_pool, self.refusal_pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2)

@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,6 +70,23 @@ def test_the_default_is_the_users_own_cache(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/anyone")
     assert default_cache() == Path("/home/anyone/.cache/cifake")
+
+
+def test_openvino_tells_nobody_of_its_use() -> None:
+    """It would fork a process for it, which in a server keeps the listening socket."""
+    program = (
+        "import os; from model import SHIPPED\n"
+        "def fork(): raise SystemExit('forked')\n"
+        "os.fork = fork\n"
+        "import openvino, openvino.tools.ovc\n"
+        "from openvino.tools.ovc.telemetry_utils import tm\n"
+        "print(tm.__name__)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
 
 
 def test_a_server_needs_no_torch(random_checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: Any) -> None:
         """Take a new connection; the oldest silent one makes room where there is none."""
+        if not self.loaded and READY.find(b"\1") >= 0:  # another worker can answer it by now
+            self.set_accept_enabled(False)
+            return
         try:
             accepted, address = listener.accept()
         except OSError as error:

@@ -15,7 +15,7 @@ from api.members import GZIP_MAGIC, ZIP_MAGIC, Archive, ArchiveLimits
 from api.tars import Tar, unpack
 from api.zips import Zip
 
-__all__ = ["Archive", "ArchiveLimits", "open_archive", "read_archive"]
+__all__ = ["Archive", "ArchiveLimits", "open_archive"]
 
 SPOOL = 1 << 20  # bytes of an unpacked .tar.gz that are held in memory
 
@@ -41,9 +41,3 @@ def open_archive(file: IO[bytes], limits: ArchiveLimits, deadline: float = math.
         yield Tar(file, limits, deadline)
     else:
         raise UnsupportedProblem("the field `archive` must be a .zip, .tar or .tar.gz file")
-
-
-def read_archive(file: IO[bytes], limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each file of the archive in `file`; see open_archive."""
-    with open_archive(file, limits) as archive:
-        yield from archive.members()

@@ -8,13 +8,15 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import IO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.archives import ArchiveLimits, open_archive, read_archive
+from api.archives import ArchiveLimits, open_archive
 from api.errors import BrokenProblem, BusyProblem, Problem
 from api.members import client_bytes
 from tests.abuse.archives import ARCHIVES, replaced, zip_overlap
@@ -22,6 +24,11 @@ from tests.abuse.archives import zipped as zipped_as
 from tests.pictures import zipped
 
 LIMITS = ArchiveLimits(files=10, file_bytes=100_000, unpacked_bytes=300_000)
+
+
+def read_archive(file: IO[bytes], limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
+    with open_archive(file, limits) as archive:
+        yield from archive.members()
 
 
 def read(data: bytes) -> dict[str, bytes]:

@@ -3,11 +3,13 @@
 import re
 import socket
 import time
+from contextlib import suppress
 
 # Of a request's body so many bytes are read before a thread is given to it: most pictures fit whole.
 AHEAD = 1 << 16
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|$)")
 LAST_CHUNK = b"0\r\n\r\n"
+HEAD = re.compile(rb"HTTP/1\.[01] ")
 
 
 class ClientSocket(socket.socket):
@@ -17,13 +19,18 @@ class ClientSocket(socket.socket):
     request's upload may take.
     begun, progress: when the request's first and latest bytes came, by time.monotonic(); 0 where none did.
     head_complete: its headers have come. whole: so has all of its body. given_up: no more of it is waited
-    for. refused: there is no thread for it.
+    for. refused: there is no thread for it. watched: the main loop is told when something comes.
     """
 
     def __init__(self, accepted: socket.socket, stall: float, total: float) -> None:
         super().__init__(fileno=accepted.detach())
+        # Never to be waited on but within a limit. Each change of that is a call of the system's, and lets
+        # another thread run: it is made where a client is slow, and for no other.
+        self.setblocking(False)
         self.stall, self.total = stall, total
+        self.watched = False
         self.ahead = bytearray()
+        self._unsent = b""
         self.next_request()
 
     def next_request(self, ahead: bytes = b"") -> None:
@@ -89,9 +96,38 @@ class ClientSocket(socket.socket):
         if seconds <= 0:
             raise TimeoutError("the client took too long to send its request")
         self.settimeout(seconds)
-        return super().recv(size, flags)
+        try:
+            return super().recv(size, flags)
+        finally:
+            self.setblocking(False)
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
-        """All of it within `stall` seconds. Raises TimeoutError."""
-        self.settimeout(self.stall)
-        super().sendall(data, flags)
+        """All of it within `stall` seconds; a head is kept until its body comes, or `flush`. Raises
+        TimeoutError."""
+        if HEAD.match(data) and data.endswith(b"\r\n\r\n"):
+            self._unsent += data
+            return
+        data, self._unsent = self._unsent + data, b""
+        try:
+            sent = self.send(data, flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self.settimeout(self.stall)
+            try:
+                super().sendall(memoryview(data)[sent:], flags)
+            finally:
+                self.setblocking(False)
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        if self._unsent:
+            self.sendall(b"")
+
+    def close(self) -> None:
+        """Close it; while the main loop watches it, only end it, or its number could become another's."""
+        if not self.watched:
+            super().close()
+        else:
+            with suppress(OSError):
+                self.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,6 @@ has come.
 """
 
 import errno
-import mmap
 import multiprocessing
 import os
 import selectors
@@ -18,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,6 +24,7 @@ from gunicorn import http
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from api.balance import YIELD_SECONDS, Balance
 from api.connections import ClientSocket
 from api.environ import BEGUN, REFUSED
 from api.memory import trim
@@ -38,9 +37,6 @@ LINGER_SECONDS, LINGER_BYTES = 5.0, 128 << 20
 LOOK_SECONDS = 0.25
 TRIM_SECONDS = 1.0
 SWITCH_SECONDS = 0.001
-# One byte for each worker that has loaded its model, shared by all of them because it is made before they
-# fork.
-READY = mmap.mmap(-1, 4096)
 # Held by the first worker that could not load it.
 FAILED = multiprocessing.get_context("fork").Lock()
 
@@ -55,6 +51,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self.settings = load_settings()
         self.loaded = False
+        self.balance = Balance(self.age)
         self.idle: dict[TConn, float] = {}  # in the order of their coming, when each is closed
         self.receiving: set[TConn] = set()
         self.lingering: dict[TConn, float] = {}
@@ -91,24 +88,38 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 os._exit(Arbiter.WORKER_BOOT_ERROR)
             return
         self.loaded = True
-        READY[self.age % len(READY)] = 1
-        self.method_queue.defer(lambda: None)  # wake the main loop
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept connections; while the model is being loaded, only if no other worker could answer them."""
-        super().set_accept_enabled(enabled and (self.loaded or READY.find(b"\1") < 0))
+        self.method_queue.defer(self._count, 0)  # in the main loop, which wakes
 
     @staticmethod
     def forget(worker: "Worker") -> None:
         """A worker has ended; called in the parent."""
-        READY[worker.age % len(READY)] = 0
+        worker.balance.withdraw()
 
     # The main loop's side: nothing here waits
 
+    def _count(self, more: int) -> None:
+        """There are so many connections more."""
+        self.nr_conns += more
+        if self.loaded:
+            self.balance.publish(self.nr_conns)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, or leave them to the other workers."""
+        others = self.balance.yielding(time.monotonic()) if self.loaded else self.balance.fewest() is not None
+        super().set_accept_enabled(enabled and not others)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One round of events, soon over if connections are left to others."""
+        yielding = self.balance.yielding(time.monotonic())
+        super().wait_for_and_dispatch_events(min(timeout, YIELD_SECONDS) if yielding else timeout)
+
     def accept(self, listener: Any) -> None:
         """Take a new connection; the oldest silent one makes room where there is none."""
-        if not self.loaded and READY.find(b"\1") >= 0:  # another worker can answer it by now
+        if not self.loaded:
+            self.set_accept_enabled(True)  # by now another worker may be able to answer it
+        elif not self.balance.accepts(self.nr_conns, time.monotonic()):
             self.set_accept_enabled(False)
+        if not self._accepting:
             return
         try:
             accepted, address = listener.accept()
@@ -119,7 +130,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
             return
-        self.nr_conns += 1
+        self._count(1)
         sock = ClientSocket(accepted, self.settings.stall_seconds, self.settings.upload_seconds)
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.parser = http.get_parser(self.cfg, sock, address)
@@ -129,16 +140,33 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _listen(self, conn: TConn, seconds: float) -> None:
         """Read the connection's next request, which has to begin within so many seconds."""
-        conn.sock.setblocking(False)
         if conn.sock.ahead:
             self.receiving.add(conn)
         else:
             self.idle[conn] = time.monotonic() + seconds
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
+        self._watch(conn)
         if conn.sock.ahead and conn.sock.ready():
             self._hand_over(conn)
 
-    def _on_readable(self, conn: TConn, _: Any) -> None:
+    def _watch(self, conn: TConn) -> None:
+        if not conn.sock.watched:
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_event, conn))
+            conn.sock.watched = True
+
+    def _unwatch(self, conn: TConn) -> None:
+        if conn.sock.watched:
+            self.poller.unregister(conn.sock)
+            conn.sock.watched = False
+
+    def _on_event(self, conn: TConn, _: Any) -> None:
+        if conn in self.idle or conn in self.receiving:
+            self._receive(conn)
+        elif conn in self.lingering:
+            self._drain(conn)
+        else:  # a thread has it: it has to wait for its answer
+            self._unwatch(conn)
+
+    def _receive(self, conn: TConn) -> None:
         sock = conn.sock
         try:
             came = sock.receive()
@@ -210,15 +238,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Say that no more is sent, and read on for a while what the client still sends."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_drained, conn))
+            self._watch(conn)
         except (OSError, ValueError, KeyError):
             self._close(conn)
             return
         self.lingering[conn] = time.monotonic() + LINGER_SECONDS
         self.drained[conn] = 0
 
-    def _on_drained(self, conn: TConn, _: Any) -> None:
+    def _drain(self, conn: TConn) -> None:
         conn.sock.ahead.clear()
         try:
             open_ = conn.sock.receive()
@@ -233,12 +260,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.receiving.discard(conn)
         self.lingering.pop(conn, None)
         self.drained.pop(conn, None)
-        with suppress(KeyError, ValueError):  # it was not waited for
-            self.poller.unregister(conn.sock)
 
     def _close(self, conn: TConn) -> None:
         self._forget(conn)
-        self.nr_conns -= 1
+        self._unwatch(conn)
+        self._count(-1)
         conn.close()
 
     def _close_oldest_idle(self) -> None:
@@ -286,6 +312,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             request = next(conn.parser)
             answered = self.handle_request(request, conn)
+            conn.sock.flush()
             conn.sock.given_up = True  # what has not come of a body that was not read is not waited for
             return self._keepalive_after(conn, answered)
         except (http.errors.NoMoreData, StopIteration, OSError) as error:

@@ -1,4 +1,5 @@
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,6 +14,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
 CHUNKED = b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
 LARGE = b"POST /predict HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 WAITING = b"POST /predict HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 
 
@@ -20,7 +22,6 @@ WAITING = b"POST /predict HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\
 def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
     ours, theirs = socket.socketpair()
     sock = ClientSocket(ours, stall=0.05, total=10.0)
-    sock.setblocking(False)
     with sock, theirs:
         yield sock, theirs
 
@@ -30,7 +31,6 @@ def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
 def test_a_request_is_whole_when_its_last_byte_came(request: bytes, cuts: list[int]) -> None:
     ours, theirs = socket.socketpair()
     with ClientSocket(ours, 1.0, 10.0) as sock, theirs:
-        sock.setblocking(False)
         places = sorted({min(cut, len(request)) for cut in cuts} | {0, len(request)})
         for start, stop in pairwise(places):
             theirs.sendall(request[start:stop])
@@ -91,6 +91,51 @@ def test_a_client_that_does_not_read_its_answer_is_not_waited_for(
 ) -> None:
     with pytest.raises(TimeoutError):
         pair[0].sendall(bytes(50_000_000))
+
+
+def test_a_large_answer_comes_whole(pair: tuple[ClientSocket, socket.socket]) -> None:
+    sock, theirs = pair
+    answer, came = HEAD + bytes(3_000_000), bytearray()
+
+    def read() -> None:
+        while len(came) < len(answer):
+            came.extend(theirs.recv(1 << 16))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    sock.stall = 10.0
+    sock.sendall(HEAD)
+    sock.sendall(answer[len(HEAD) :])
+    reader.join()
+    assert bytes(came) == answer
+    assert sock.gettimeout() == 0
+
+
+def test_a_head_waits_for_its_body_or_the_end(pair: tuple[ClientSocket, socket.socket]) -> None:
+    sock, theirs = pair
+    theirs.setblocking(False)
+    sock.sendall(HEAD)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(100)
+    sock.sendall(b"body")
+    assert theirs.recv(100) == HEAD + b"body"
+    sock.sendall(HEAD)
+    sock.flush()
+    sock.flush()
+    assert theirs.recv(100) == HEAD
+
+
+def test_a_watched_connection_keeps_its_number_until_it_is_not(
+    pair: tuple[ClientSocket, socket.socket],
+) -> None:
+    sock, theirs = pair
+    sock.watched = True
+    sock.close()
+    assert sock.fileno() >= 0
+    assert theirs.recv(1) == b""
+    sock.watched = False
+    sock.close()
+    assert sock.fileno() < 0
 
 
 def test_pauses_and_slowness(pair: tuple[ClientSocket, socket.socket]) -> None:

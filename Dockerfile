@@ -16,7 +16,7 @@ RUN grep -E '^torch' requirements.txt > /tmp/torch.txt \
 
 COPY . .
 # What the engine reads, so that a container starts without making it and never imports torch.
-RUN python -m model.prepared /app/cache
+RUN python -m model.engines.prepared /app/cache
 RUN useradd --uid 1000 --no-create-home cifake && mkdir /outputs && chown cifake /outputs
 USER cifake
 VOLUME /outputs

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Flask, request
 
-from api import batch, health, predict
 from api.errors import NotReadyProblem, register_errors
+from api.routes import batch, health, predict
 from api.service import KEY, PredictorLike, Service
 from api.settings import Settings, load_settings
 from api.uploads import UploadRequest

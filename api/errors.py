@@ -9,8 +9,8 @@ from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
-from api.environ import BEGUN, REFUSED
-from model.images import (
+from api.server.environ import BEGUN, REFUSED
+from model.images.decode import (
     BrokenImageError,
     DecoderBusyError,
     DecodeTimeoutError,

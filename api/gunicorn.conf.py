@@ -7,10 +7,10 @@ import sys
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker as AnyWorker
 
-from api.memory import return_freed_memory
+from api.server.memory import return_freed_memory
+from api.server.worker import Worker
 from api.settings import SettingsError, load_settings
-from api.worker import Worker
-from model.cpus import available_cpus, runs_on_cpu
+from model.engines.cpus import available_cpus, runs_on_cpu
 
 try:
     settings = load_settings()

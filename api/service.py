@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from flask import current_app, g
 
+from api.batching import Answers, Batcher, DeadlineError, QueueFullError
 from api.errors import BusyProblem, LateProblem, NotReadyProblem
 from api.settings import Settings
-from model.batcher import Answers, Batcher, DeadlineError, QueueFullError
-from model.images import ImageLimits, Picture, decode
-from model.manifest import Manifest
+from model.images.decode import ImageLimits, Picture, decode
+from model.images.preprocess import Preprocess
+from model.metadata import Manifest
 from model.predictor import Reading, Verdict
-from model.preprocess import Preprocess
 
 KEY = "cifake"
 PROBE_SECONDS = 0.5

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from model.architecture import Architecture
 from model.files import atomically
-from model.manifest import CheckpointError, Manifest, digest_of
+from model.images.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from model.metadata import CheckpointError, Manifest, digest_of
 from model.network import build_network
-from model.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 FORMAT = "cifake-checkpoint/1"
 

@@ -93,7 +93,7 @@ def head(network: nn.Module, last: Tensor) -> Tensor:
 def logits_and_means(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """What `logits` gives, and the mean of each channel after the stem and the first three stages.
 
-    The means have shape (N, CHANNEL_MEANS); they are what `model.domain` looks at.
+    The means have shape (N, CHANNEL_MEANS); they are what `model.ood` looks at.
     """
     *early, last = stages(network, pictures)
     return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)

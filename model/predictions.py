@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from model.files import atomically, locked
-from model.manifest import Label
+from model.metadata import Label
 
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from model import SHIPPED
 from model.architecture import CHANNEL_MEANS, LAYER
-from model.engines import Engine, open_engine
-from model.manifest import Label, Manifest
+from model.engines.engine import Engine, open_engine
+from model.metadata import Label, Manifest
 
 if TYPE_CHECKING:
     from model.checkpoint import Checkpoint
@@ -65,7 +65,7 @@ class Predictor:
     @classmethod
     def of(cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None) -> "Predictor":
         """Of a checkpoint in memory, by torch in f32. Raises ValueError for a device that is not there."""
-        from model.torch_engine import TorchEngine
+        from model.engines.torch_engine import TorchEngine
 
         return cls(checkpoint, TorchEngine(checkpoint, device), batch_size)
 
@@ -78,13 +78,13 @@ class Predictor:
         precision: str = "f32",
         cache: Path | None = None,
     ) -> "Predictor":
-        """From a checkpoint file; see `model.engines.open_engine` for the arguments and errors."""
+        """From a checkpoint file; see `model.engines.engine.open_engine` for the arguments and errors."""
         return cls(*open_engine(Path(path), device, engine, precision, cache))
 
     def read(self, pictures: Pictures, alone: bool = True) -> Reading:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
 
-        alone: see `model.engines.Engine`. A picture's answer does not depend on the others in the list, but
+        alone: see `model.engines.engine`. A picture's answer does not depend on the others in the list, but
         for rounding (1e-6).
         """
         z, means = self.look(pictures, alone)

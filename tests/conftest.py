@@ -11,10 +11,10 @@ from api.service import PredictorLike
 from api.settings import load_settings
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
-from model.manifest import Manifest
+from model.images.preprocess import Preprocess
+from model.metadata import Manifest
 from model.network import build_network
 from model.predictor import Predictor, Reading, Verdict
-from model.preprocess import Preprocess
 
 
 class MeanPredictor:

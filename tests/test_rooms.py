@@ -32,6 +32,8 @@ def test_imports_stay_in_their_rooms(room: str) -> None:
         assert not imported(module) & FORBIDDEN[room], module
 
 
-@pytest.mark.parametrize("module", ["api/settings.py", "api/memory.py", "model/cpus.py", "model/__init__.py"])
+@pytest.mark.parametrize(
+    "module", ["api/settings.py", "api/server/memory.py", "model/engines/cpus.py", "model/__init__.py"]
+)
 def test_what_gunicorn_imports_before_it_forks_is_free_of_torch(module: str) -> None:
     assert not imported(ROOT / module) & {"torch", "torchvision"}

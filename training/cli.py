@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import get_args
 
 from model import SHIPPED
-from model.engines import Precision
-from model.manifest import CheckpointError, Label
+from model.engines.engine import Precision
+from model.metadata import CheckpointError, Label
 from training import commands
-from training.data import DataError
-from training.finite import NotFiniteError
-from training.hackathon import Target
-from training.initial import InitialWeightsError
-from training.loop import ResumeError
-from training.precision import Asked
-from training.recipes import RECIPES
-from training.run import state_path
-from training.submission import SubmissionError
+from training.data.hackathon import Target
+from training.data.labelled_images import DataError
+from training.fitting.finite import NotFiniteError
+from training.fitting.initial_weights import InitialWeightsError
+from training.fitting.loop import ResumeError
+from training.fitting.precision import Asked
+from training.fitting.recipes import RECIPES
+from training.fitting.run import state_path
+from training.submission.package import SubmissionError
 
 EXPECTED_ERRORS = (
     CheckpointError,

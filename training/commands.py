@@ -8,25 +8,27 @@ from pathlib import Path
 
 from model import predictions
 from model.checkpoint import Checkpoint
+from model.engines.hardware import autocast, pick_device
 from model.files import check_writable
-from model.hardware import autocast, pick_device
-from model.manifest import Label, Manifest
+from model.images.preprocess import Preprocess
+from model.metadata import Label, Manifest
 from model.predictor import Predictor
-from model.preprocess import Preprocess
-from training import audit as audits
-from training import deletion, hackathon, limits, plots, robustness
-from training import evaluation as evaluations
-from training import infer as inference
-from training import run as runs
-from training import submission as submissions
-from training.data import LABELS, DataError, picture_files
-from training.initial import initial_weights
-from training.loop import ResumeError
-from training.metrics import describe, score
-from training.overlap import SAME, nearest
-from training.recipes import RECIPES, Recipe
-from training.reports import check_files, write_csv, write_json
-from training.sources import Source, read_test, read_training
+from training.data import hackathon
+from training.data.labelled_images import LABELS, DataError, picture_files
+from training.data.overlap import SAME, nearest
+from training.data.sources import Source, read_test, read_training
+from training.evaluation import audit as audits
+from training.evaluation import deletion, plots, robustness
+from training.evaluation import evaluate as evaluations
+from training.evaluation import ood as limits
+from training.evaluation.metrics import describe, score
+from training.evaluation.reports import check_files, write_csv, write_json
+from training.fitting import run as runs
+from training.fitting.initial_weights import initial_weights
+from training.fitting.loop import ResumeError
+from training.fitting.recipes import RECIPES, Recipe
+from training.submission import infer as inference
+from training.submission import package as submissions
 
 EXPLAINED = 1000
 WORDS = {label: word for word, label in LABELS.items()}
@@ -134,7 +136,7 @@ def evaluate(options: Namespace) -> None:
 
 def quantise(options: Namespace) -> None:
     """The checkpoint again, with int8, in another file."""
-    from training import quantise as quantising  # takes ten seconds to import
+    from training.fitting import quantization as quantising  # takes ten seconds to import
 
     if options.out.resolve() == options.model.resolve():
         raise DataError(f"--out is the checkpoint that is read, {options.model}: name another file")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from api.app import create_app
+from api.server.worker import Worker
 from api.settings import load_settings
-from api.worker import Worker
 from model import ROOT
 from model.checkpoint import Checkpoint
-from model.manifest import CheckpointError
+from model.metadata import CheckpointError
 from model.predictor import Reading
 from tests.conftest import MeanPredictor, served
 
@@ -67,7 +67,7 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gunicorn_shares_out_the_processors(
     device: str, workers: str, processes: int, threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.cpus.available_cpus", lambda: 4)
+    monkeypatch.setattr("model.engines.cpus.available_cpus", lambda: 4)
     monkeypatch.setenv("CIFAKE_DEVICE", device)
     monkeypatch.setenv("CIFAKE_WORKERS", workers)
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # monkeypatch puts it back

@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from api.environ import REFUSED
+from api.server.environ import REFUSED
 
 MEMBERS = {"type", "title", "status", "detail", "request_id"}
 

@@ -7,7 +7,7 @@ Each writes its access log, as they do unless told otherwise.
 
 import sys
 
-from model.cpus import available_cpus
+from model.engines.cpus import available_cpus
 from tests.benchmarks.command import run
 from tests.benchmarks.load import form
 from tests.benchmarks.servers import Contender, ours

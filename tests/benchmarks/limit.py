@@ -14,7 +14,7 @@ import zipfile
 
 import numpy as np
 
-from model.images import decode
+from model.images.decode import decode
 from model.predictor import Predictor
 from tests.benchmarks.command import parser
 from tests.benchmarks.load import form, load

@@ -13,8 +13,8 @@ import torch
 
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
+from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.network import build_network
-from model.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from tests.benchmarks.command import run
 from tests.benchmarks.load import Request
 from tests.benchmarks.servers import Contender, ours

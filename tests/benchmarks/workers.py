@@ -3,7 +3,7 @@
 `python -m tests.benchmarks.workers`; under `taskset -c 0` for one core. The first is the default.
 """
 
-from model.cpus import available_cpus
+from model.engines.cpus import available_cpus
 from tests.benchmarks.command import run
 from tests.benchmarks.load import form
 from tests.benchmarks.servers import Contender, ours

@@ -8,9 +8,9 @@ import torch
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint, as_saved
-from model.manifest import CheckpointError
+from model.images.preprocess import HALF, IMAGENET_MEAN
+from model.metadata import CheckpointError
 from model.network import build_network
-from model.preprocess import HALF, IMAGENET_MEAN
 
 
 def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from model import SHIPPED
 from model.architecture import CHANNEL_MEANS
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from model.domain import Domain, log_means
+from model.ood import Domain, log_means
 from model.predictor import Predictor, Verdict
 from tests.pictures import noise
 
@@ -119,7 +119,7 @@ def test_shipped_model_is_whole(shipped: Predictor) -> None:
 
 def test_shipped_model_on_real_pictures(shipped: Predictor, data: Path) -> None:
     """A tenth of the test split. Not the figure to quote: that is `training evaluate`'s."""
-    from model.images import decode
+    from model.images.decode import decode
 
     right = []
     for label, real in (("REAL", True), ("FAKE", False)):

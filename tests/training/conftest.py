@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.history import Epoch, write_history
-from training.metrics import score
+from training.evaluation.metrics import score
+from training.fitting.history import Epoch, write_history
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _f32() -> Iterator[None]:
     """`auto` trains in f32, on whatever processor the tests run; bf16 is for those that ask for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.precision.has_bf16", lambda device: False)
+        patch.setattr("training.fitting.precision.has_bf16", lambda device: False)
         yield
 
 

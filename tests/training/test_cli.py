@@ -8,12 +8,12 @@ import pytest
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint
-from model.preprocess import Preprocess
+from model.images.preprocess import Preprocess
 from tests.pictures import encode
 from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli, commands
-from training.recipes import RECIPES
-from training.strange import KINDS
+from training.evaluation.ood_images import KINDS
+from training.fitting.recipes import RECIPES
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.images import decode
+from model.images.decode import decode
 from model.predictor import Predictor
 
 

@@ -2,7 +2,7 @@
 
 from flask import Flask, request
 
-from model.images import decode
+from model.images.decode import decode
 
 app = Flask(__name__)
 

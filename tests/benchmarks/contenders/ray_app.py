@@ -8,7 +8,7 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from model.cpus import available_cpus
+from model.engines.cpus import available_cpus
 from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
 
 

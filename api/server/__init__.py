@@ -1,0 +1,1 @@
+"""gunicorn's worker, made proof against clients that are slow, silent or many."""

@@ -1,0 +1,48 @@
+"""PyTorch as the engine: the reference, and the one for GPUs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.architecture import LAYER
+from model.checkpoint import Checkpoint
+from model.engines.hardware import autocast, has_bf16, pick_device
+from model.grad_cam import grad_cam
+from model.network import folded, logits_and_means
+
+
+class TorchEngine:
+    """A checkpoint's network with its batch norms folded into the convolutions before them."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "f32") -> None:
+        """`auto` precision is bf16 on a GPU that has it, if the checkpoint's record allows it, else f32.
+
+        Not on a CPU: see `openvino_engine.choose`. Raises ValueError for a device that is not there, or for a
+        precision that torch does not have on it.
+        """
+        self.device = pick_device(device)
+        if precision == "auto":
+            gain = self.device.type != "cpu" and has_bf16(self.device)
+            precision = "bf16" if gain and checkpoint.allows("bf16") else "f32"
+        if precision == "int8":
+            raise ValueError("torch runs the network in f32 or bf16; int8 is OpenVINO's")
+        self.name = f"torch {precision} on {self.device}"
+        autocast(self.device, precision)  # raises now what it would raise later
+        self._precision = precision
+        self._normalise = checkpoint.preprocess.normalise
+        network = folded(checkpoint.network())
+        self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
+
+    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """See Engine. PyTorch's threads are the process's own: `alone` changes nothing."""
+        with torch.inference_mode(), autocast(self.device, self._precision):
+            z, means = logits_and_means(self._network, self._pictures(batch))
+        return z.cpu().double().numpy(), means.cpu().float().numpy()  # MPS has no float64
+
+    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        """See model.engines.engine.Engine."""
+        signs = torch.from_numpy(towards).float().to(self.device)
+        return grad_cam(self._network, self._pictures(batch), signs, layer).cpu().numpy()
+
+    def _pictures(self, batch: np.ndarray) -> Tensor:
+        return self._normalise(torch.from_numpy(batch).permute(0, 3, 1, 2).to(self.device))

@@ -1,0 +1,161 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.architecture import Architecture
+from model.checkpoint import Checkpoint
+from model.engines.convert import convert
+from model.engines.engine import Engine, open_engine
+from model.engines.openvino_engine import OpenVinoEngine, choose
+from model.engines.prepared import read_manifest
+from model.engines.torch_engine import TorchEngine
+from model.images.preprocess import Preprocess
+from model.metadata import CheckpointError, Manifest, Range
+from model.network import build_network, logits_and_means
+from tests.pictures import noise
+
+PICTURES = np.stack([noise(seed) for seed in range(5)])
+CONVOLUTION = "__module.network.layer1.0.conv1/aten::_convolution/Convolution"
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    """Weights nobody trained, and a range of one activation."""
+    weights = build_network(Architecture()).state_dict()
+    torch.manual_seed(0)
+    for tensor in weights.values():
+        if tensor.ndim == 1 and tensor.is_floating_point():  # batch norms that have seen something
+            tensor += torch.rand(tensor.shape) / 2
+    return Checkpoint(Architecture(), Preprocess(), weights=weights, int8=(Range(CONVOLUTION, 0, 0.0, 4.0),))
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.pth"
+    checkpoint.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("converted")
+    convert(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(model: Path) -> TorchEngine:
+    return TorchEngine(Checkpoint.load(model), "cpu")
+
+
+def assert_close(one: Engine, other: Engine, by: float) -> None:
+    for ours, theirs in zip(one.look(PICTURES), other.look(PICTURES), strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        assert np.abs(ours - theirs).max() <= by
+
+
+def test_folding_changes_nothing(model: Path, reference: TorchEngine) -> None:
+    checkpoint = Checkpoint.load(model)
+    batch = torch.from_numpy(PICTURES).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        z, means = logits_and_means(checkpoint.network(), checkpoint.preprocess.normalise(batch))
+    np.testing.assert_allclose(reference.look(PICTURES)[0], z, atol=1e-5)
+    np.testing.assert_allclose(reference.look(PICTURES)[1], means, atol=1e-5)
+
+
+def test_openvino_answers_as_torch_does(model: Path, folder: Path, reference: TorchEngine) -> None:
+    engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "f32")
+    assert_close(engine, reference, 1e-4)
+    first = engine.look(PICTURES)[1]
+    engine.look(PICTURES[:1], alone=False)
+    np.testing.assert_allclose(
+        first, engine.look(PICTURES)[1], atol=1e-6
+    )  # an answer is the caller's to keep
+    towards = np.array([1, -1, 1, -1, 1], np.float32)
+    heat = engine.explain(PICTURES, towards)
+    np.testing.assert_allclose(heat, reference.explain(PICTURES, towards), atol=1e-5)
+    assert np.abs(heat - engine.explain(PICTURES, -towards)).max() > 0.1
+
+
+def test_int8_is_near_and_not_the_same(model: Path, folder: Path, reference: TorchEngine) -> None:
+    engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "int8")
+    z, expected = engine.look(PICTURES)[0], reference.look(PICTURES)[0]
+    assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
+
+
+def test_bf16_is_near(model: Path, reference: TorchEngine) -> None:
+    engine = TorchEngine(Checkpoint.load(model), "cpu", "bf16")
+    expected = reference.look(PICTURES)[0]
+    assert np.abs(engine.look(PICTURES)[0] - expected).max() < 0.05 * np.abs(expected).max()
+
+
+SAME = {"split": "validation", "pictures": 4000, "points_lost": 0.1, "points_lost_interval": [-0.09, 0.29]}
+WORSE = SAME | {"points_lost_interval": [-0.1, 0.3]}
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({}, "f32"),
+        ({"int8": SAME}, "int8"),
+        ({"int8": WORSE}, "f32"),
+        ({"int8": WORSE, "bf16": SAME}, "f32"),  # on a CPU bf16 is not always a gain
+        ({"int8": SAME | {"pictures": 999}}, "f32"),
+        ({"int8": {"pictures": 10_000, "points_lost": 0.0}}, "f32"),  # of pictures that were trained on
+        ({"int8": {"split": "validation", "pictures": 4000, "points_lost": 0.0}}, "f32"),
+    ],
+)
+def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str) -> None:
+    manifest = Manifest(Architecture(), Preprocess(), metrics={"precisions": record})
+    assert choose("auto", manifest, {"f32", "bf16", "int8"}) == expected
+    assert choose("auto", manifest, {"f32"}) == "f32"
+
+
+def test_auto_is_openvino_on_a_cpu_and_makes_its_files_once(model: Path, tmp_path: Path) -> None:
+    manifest, engine = open_engine(model, "cpu", cache=tmp_path)
+    assert manifest.digest == Checkpoint.load(model).digest
+    assert engine.name == "OpenVINO f32 on cpu"
+    [made] = tmp_path.glob("*/model.xml")
+    (tmp_path / "plain").mkdir()
+    assert made.parent.stat().st_mode == (tmp_path / "plain").stat().st_mode  # another user can read it
+    first = made.stat().st_mtime_ns
+    open_engine(model, "cpu", cache=tmp_path)
+    assert made.stat().st_mtime_ns == first
+
+
+def test_torch_when_asked(model: Path) -> None:
+    manifest, engine = open_engine(model, "cpu", "torch", "f32")
+    assert isinstance(manifest, Checkpoint)
+    assert engine.name == "torch f32 on cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cpu", "abacus"), "none of auto, torch, openvino"),
+        (("cpu", "auto", "f64"), "none of auto, f32, bf16, int8"),
+        (("cuda", "openvino"), "on the CPU"),
+        (("cpu", "torch", "int8"), "int8 is OpenVINO's"),
+    ],
+)
+def test_what_cannot_be_had(arguments: tuple[str, ...], message: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        open_engine(model, *arguments, cache=tmp_path)
+
+
+def test_int8_without_ranges(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    random_checkpoint.save(tmp_path / "model.pth")
+    convert(tmp_path / "model.pth", tmp_path)
+    manifest = read_manifest(tmp_path / "manifest.npz")
+    with pytest.raises(ValueError, match="int8 is not to be had here"):
+        OpenVinoEngine(manifest, tmp_path, tmp_path / "model.pth", "int8")
+
+
+def test_ranges_of_another_graph(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    replace(checkpoint, int8=(Range("elsewhere", 0, 0.0, 1.0),)).save(tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match="there is no elsewhere"):
+        convert(tmp_path / "model.pth", tmp_path)

@@ -1,0 +1,153 @@
+import io
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.images.headers import (
+    BLOCKS,
+    SCANS,
+    SEGMENTS,
+    AmplifiedError,
+    DamagedError,
+    declared_pixels,
+    first_frame,
+    read_jpeg,
+)
+from model.images.structure import CHUNKS, examine
+from tests.pictures import encode, noise
+
+PIXELS = 25_000_000
+KINDS = ["PNG", "JPEG", "GIF", "BMP", "WEBP"]
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.sampled_from(KINDS), st.integers(1, 300), st.integers(1, 300), st.booleans())
+def test_pixels_are_what_pillow_finds(kind: str, width: int, height: int, odd: bool) -> None:
+    options = {"JPEG": {"progressive": odd}, "WEBP": {"lossless": odd}}.get(kind, {})
+    data = encode(np.zeros((height, width, 3), np.uint8), kind, **options)
+    assert declared_pixels(data) == declared_pixels(data[: 1 << 16]) == width * height
+
+
+def test_webp_with_transparency() -> None:
+    assert declared_pixels(encode(Image.new("RGBA", (70, 50), (1, 2, 3, 4)), "WEBP", exif=b"x")) == 3500
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.sampled_from([encode(noise(), kind) for kind in KINDS]), st.integers(0, 60), st.binary(max_size=20))
+def test_damaged_heads_tell_nothing_and_fail_nothing(data: bytes, at: int, change: bytes) -> None:
+    damaged = data[:at] + change + data[at + len(change) :]
+    for part in (damaged, damaged[:at], change):
+        assert declared_pixels(part) >= 0
+        with suppress(AmplifiedError, DamagedError):
+            examine(part, PIXELS)
+        read_jpeg(part)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"quality": 100}]
+)
+def test_a_jpeg_without_its_metadata_has_the_same_pixels(options: dict) -> None:
+    for mode in ("RGB", "L", "CMYK"):
+        image = Image.fromarray(noise(3, 90, 70)).convert(mode)
+        plain = encode(image, "JPEG", icc_profile=bytes(200_000), comment=b"x" * 1000, **options)
+        jpeg = read_jpeg(plain)
+        assert len(jpeg.essential) < len(plain) - 200_000
+        assert jpeg.pixels == 6300
+        assert jpeg.scans >= 1
+        np.testing.assert_array_equal(pixels(jpeg.essential), pixels(plain))
+
+
+def test_orientation_stays() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encode(noise(0, 40, 20), "JPEG", exif=exif)
+    with Image.open(io.BytesIO(read_jpeg(data).essential)) as image:
+        assert image.getexif()[274] == 6
+
+
+def test_metadata_in_many_segments_is_left_out() -> None:
+    data = encode(noise(), "JPEG")
+    many = data[:2] + segment(0xE1, b"Exif\0\0" + bytes(200)) * 1000 + data[2:]
+    assert len(read_jpeg(many).essential) < len(data) + 1000
+
+
+def test_more_parts_than_a_picture_needs() -> None:
+    jpeg = encode(noise(), "JPEG")
+    with pytest.raises(AmplifiedError, match="segments"):
+        read_jpeg(jpeg[:2] + segment(0xFE, b"") * (SEGMENTS + 1) + jpeg[2:])
+    progressive = encode(noise(), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    assert read_jpeg(progressive + b"").scans <= 12
+    with pytest.raises(AmplifiedError, match="scans"):
+        read_jpeg(progressive[:-2] + scan * SCANS + progressive[-2:])
+    png = encode(noise())
+    chunk = struct.pack(">L", 0) + b"tEXt" + bytes(4)
+    examine(png[:33] + chunk * 100 + png[33:], PIXELS)
+    with pytest.raises(AmplifiedError, match="chunks"):
+        examine(png[:33] + chunk * CHUNKS + png[33:], PIXELS)
+    gif = encode(noise(), "GIF")
+    start = 13 + (3 << (gif[10] & 7) + 1)
+    comment = b"\x21\xfe" + b"\x01x" * (BLOCKS + 1) + b"\0"
+    examine(gif, PIXELS)
+    with pytest.raises(AmplifiedError, match="blocks"):
+        examine(gif[:start] + comment + gif[start:], PIXELS)
+
+
+def pillow_pixels(data: bytes) -> int | None:
+    """None where Pillow refuses the file before it decodes it."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[*KINDS]) as image:
+            return image.width * image.height
+    except Exception:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(derandomize=True, deadline=None, max_examples=600)
+@given(st.sampled_from([encode(noise(), kind) for kind in KINDS]), st.integers(0, 1200), st.integers(0, 255))
+def test_of_changed_files_pillow_finds_no_more(data: bytes, at: int, value: int) -> None:
+    """What Pillow opens has the pixels that a batch was told."""
+    changed = bytearray(data)
+    changed[at % len(data)] = value
+    found = pillow_pixels(bytes(changed))
+    if found is not None and found < 1 << 28:
+        assert declared_pixels(bytes(changed)) == found
+
+
+def test_a_gif_is_as_large_as_its_first_frame_needs() -> None:
+    data = bytearray(encode(noise(), "GIF"))
+    at = first_frame(bytes(data))
+    data[at + 1 : at + 3] = (100).to_bytes(2, "little")
+    assert declared_pixels(bytes(data)) == pillow_pixels(bytes(data)) == 132 * 32
+
+
+@pytest.mark.parametrize("marker", [0x02, 0xBF, 0xC8, 0xF0])
+def test_reserved_markers_hide_no_segments(marker: int) -> None:
+    """Decoders take them to have no length: what looks like theirs is read as segments."""
+    jpeg = encode(noise(), "JPEG")
+    hidden = (
+        bytes([0xFF, marker])
+        + (60_000).to_bytes(2)
+        + segment(0xE1, b"Exif\0\0" + bytes(200)) * (SEGMENTS + 1)
+    )
+    with pytest.raises(AmplifiedError, match="segments"):
+        read_jpeg(jpeg[:2] + hidden + jpeg[2:])
+    progressive = encode(noise(), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    hidden = bytes([0xFF, marker]) + (60_000).to_bytes(2) + scan * SCANS
+    with pytest.raises(AmplifiedError, match="scans"):
+        read_jpeg(progressive[:-2] + hidden + progressive[-2:])

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from tests.pictures import noise
+from training.data.overlap import SAME, nearest
+from training.fitting.augmentation import jpeg
+
+
+def test_the_nearest_and_how_far_it_is() -> None:
+    others = np.stack([noise(seed) for seed in range(40)])
+    pictures = others[[7, 3]].copy()
+    pictures[1] += 2 * (pictures[1] < 128).astype(np.uint8)
+    index, distance = nearest(pictures, others)
+    assert index.tolist() == [7, 3]
+    assert distance[0] == pytest.approx(0, abs=0.05)
+    luma = (pictures[1].astype(float) - others[3]) @ (0.299, 0.587, 0.114)
+    exact = np.sqrt((luma**2).mean())
+    assert distance[1] == pytest.approx(exact, rel=0.01)
+
+
+def test_another_decoder_or_a_good_jpeg_is_the_same_picture_and_another_picture_is_not() -> None:
+    others = np.stack([noise(seed) for seed in range(40)])
+    saved = np.stack([jpeg(picture, 95) for picture in others[:5]])
+    index, distance = nearest(saved, others)
+    assert index.tolist() == [0, 1, 2, 3, 4]
+    assert (distance < SAME).all()
+    _, distance = nearest(np.stack([noise(99)]), others)
+    assert distance[0] > 2 * SAME

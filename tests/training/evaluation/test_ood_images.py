@@ -1,0 +1,29 @@
+import numpy as np
+
+from training.evaluation.ood_images import KINDS, SIDES, strange
+
+
+def test_kinds_are_different_pictures_by_the_seed() -> None:
+    pictures = strange(12)
+    assert list(pictures) == list(KINDS)
+    for drawn in pictures.values():
+        assert len({picture.tobytes() for picture in drawn}) == 12
+        for picture in drawn:
+            assert picture.dtype == np.uint8
+            assert picture.shape in {(side, side, 3) for side in SIDES}
+    again, other = strange(12), strange(12, seed=1)
+    for kind, drawn in pictures.items():
+        assert all(np.array_equal(a, b) for a, b in zip(drawn, again[kind], strict=True))
+        assert not any(np.array_equal(a, b) for a, b in zip(drawn, other[kind], strict=True))
+
+
+def test_kinds_are_what_they_are_called() -> None:
+    pictures = strange(12)
+    assert all(np.ptp(picture, axis=(0, 1)).max() == 0 for picture in pictures["flat colour"])
+    for picture in pictures["checkerboard"]:
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 2
+    for picture in pictures["gradient"]:
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2
+        assert np.abs(np.diff(picture.astype(int), axis=0)).max() <= 32
+    for kind in ("text", "chart"):
+        assert all(np.ptp(picture) > 100 for picture in pictures[kind])

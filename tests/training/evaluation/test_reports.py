@@ -1,0 +1,16 @@
+import json
+from pathlib import Path
+
+from training.evaluation.reports import listed, write_csv, write_json
+
+
+def test_json_and_csv(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"x": [1]})
+    assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"x": [1]}
+    write_csv(tmp_path / "a.csv", ["name", "p"], [["one, two", 0.5]])
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["name,p", '"one, two",0.5']
+
+
+def test_long_lists_are_cut_short() -> None:
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(["a", "b", "c"], 2) == "a, b and 1 more"

@@ -1,0 +1,172 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from tests.pictures import noise
+from training.fitting.augmentation import (
+    UNCHANGED,
+    Augmentation,
+    blur,
+    crop,
+    grey,
+    jpeg,
+    redraw_chroma,
+    rotate,
+    tone,
+    turn,
+    zoom,
+)
+
+
+def batch(count: int = 8) -> torch.Tensor:
+    pictures = np.stack([noise(seed) for seed in range(count)])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_changes_nothing() -> None:
+    assert torch.equal(UNCHANGED(batch(), 32, seeded()), batch())
+
+
+def test_the_seed_decides() -> None:
+    augmentation = Augmentation()
+    first, again, other = (augmentation(batch(64), 24, seeded(seed)) for seed in (1, 1, 2))
+    assert first.shape == (64, 3, 24, 24)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_batch_that_goes_in_is_not_changed() -> None:
+    before = batch(64)
+    Augmentation(decoder=1, recompress=1)(before, 32, seeded())
+    assert torch.equal(before, batch(64))
+
+
+def test_flip_mirrors_about_half() -> None:
+    flipped = replace(UNCHANGED, flip=True)(batch(64), 32, seeded())
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(flipped, batch(64), strict=True)]
+    kept = [torch.equal(a, b) for a, b in zip(flipped, batch(64), strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 16 <= sum(mirrored) <= 48
+
+
+@pytest.mark.parametrize(("size", "beyond"), [(32, 2), (16, 0), (20, 3)])
+def test_crop_is_a_window_of_the_mirrored_picture(size: int, beyond: int) -> None:
+    windows = crop(batch(), size, beyond, seeded())
+    padded = torch.nn.functional.pad(batch().float(), (beyond,) * 4, mode="reflect").to(torch.uint8)
+    for window, picture in zip(windows, padded, strict=True):
+        places = picture.unfold(1, size, 1).unfold(2, size, 1)  # (3, rows, columns, size, size)
+        assert (places == window[:, None, None]).all(-1).all(-1).all(0).any()
+
+
+def test_crops_fall_everywhere() -> None:
+    ramp = torch.arange(32, dtype=torch.uint8).expand(500, 3, 32, 32)
+    lefts = crop(ramp, 16, 0, seeded())[:, 0, 0, 0]
+    assert set(lefts.tolist()) == set(range(17))
+
+
+def test_jpeg_changes_little_at_high_quality_and_more_at_low() -> None:
+    picture = noise()
+    high, low = (np.abs(jpeg(picture, q).astype(int) - picture).mean() for q in (95, 10))
+    assert high < 8
+    assert low > high
+
+
+def test_redrawn_chroma_leaves_grey_and_luma() -> None:
+    colourless = batch().float().mean(1, keepdim=True).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    assert (redraw_chroma(colourless, seeded()).int() - colourless.int()).abs().max() <= 1
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    soft = (batch() / 2 + 64).to(torch.uint8)  # away from 0 and 255, where clipping changes luma
+    change = ((redraw_chroma(soft, seeded()).float() - soft) * luma).sum(1)
+    assert change.abs().max() < 1
+
+
+def test_redrawn_chroma_is_about_what_decoders_differ_by() -> None:
+    """On chroma that JPEG has halved already, as in the data, the change is a few grey levels at most."""
+    file = io.BytesIO()
+    Image.fromarray(noise()).save(file, "JPEG", quality=75)
+    decoded = torch.tensor(np.asarray(Image.open(file))).permute(2, 0, 1).expand(64, 3, 32, 32)
+    change = (redraw_chroma(decoded, seeded()).float() - decoded).square().mean().sqrt()
+    assert 0.1 < change < 6
+
+
+def test_shares_are_kept() -> None:
+    changed = replace(UNCHANGED, recompress=0.25)(batch(400), 32, seeded())
+    share = (changed != batch(400)).flatten(1).any(1).float().mean()
+    assert 0.18 < share < 0.32
+
+
+def test_rotation_turns_about_the_middle() -> None:
+    smooth = batch(32)
+    turned = rotate(smooth, 10, seeded())
+    assert turned.dtype == torch.uint8
+    middle = (slice(None), slice(None), slice(14, 18), slice(14, 18))
+    assert (turned[middle].float() - smooth[middle].float()).abs().mean() < 6
+    assert (turned.float() - smooth.float()).abs().mean() > 6
+    assert torch.equal(rotate(smooth, 10, seeded()), turned)
+    assert torch.equal(rotate(smooth, 0, seeded()), smooth)
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    """At 90 degrees bilinear sampling hits the pixels themselves."""
+    turned = turn(batch(2), torch.tensor([90.0, -90.0]))
+    assert torch.equal(turned[0], batch(2)[0].rot90(1, (1, 2)))
+    assert torch.equal(turned[1], batch(2)[1].rot90(-1, (1, 2)))
+
+
+def test_brightness_scales_whole_pictures() -> None:
+    plain = torch.full((200, 3, 8, 8), 100, dtype=torch.uint8)
+    changed = replace(UNCHANGED, brightness=0.2)(plain, 8, seeded()).float()
+    assert (changed.amax((1, 2, 3)) == changed.amin((1, 2, 3))).all()
+    assert 80 <= changed.min() < 84
+    assert 116 < changed.max() <= 120
+
+
+def test_blur_is_scipys() -> None:
+    sigma = [0.2, 0.5, 1.0]
+    for picture, blurred, width in zip(batch(3), blur(batch(3), torch.tensor(sigma)), sigma, strict=True):
+        expected = gaussian_filter(picture.float().numpy(), (0, width, width), mode="nearest", radius=4)
+        np.testing.assert_allclose(blurred.float().numpy(), expected, atol=0.51)
+
+
+def test_zoom_enlarges_a_window() -> None:
+    ramp = torch.arange(32).repeat(400, 3, 32, 1).to(torch.uint8) * 7  # each pixel's column
+    steps = (zoom(ramp, seeded()).float()[..., 28] - zoom(ramp, seeded()).float()[..., 4])[:, 0, 0] / (24 * 7)
+    assert 0.79 < steps.min() < 0.83
+    assert 0.97 < steps.max() < 1.01
+    lefts = zoom(ramp, seeded())[:, 0, 0, 0].float() / 7
+    assert 0 <= lefts.min() < 0.5
+    assert 5 < lefts.max() <= 6.9
+
+
+def test_noise_is_as_loud_as_asked() -> None:
+    plain = torch.full((200, 3, 32, 32), 128, dtype=torch.uint8)
+    spread = replace(UNCHANGED, noise=1, loudest_noise=8)(plain, 32, seeded()).float().flatten(1).std(1)
+    assert 7 < spread.max() < 8.5
+    assert spread.min() < 0.6
+
+
+def test_tone_is_brightness_and_contrast() -> None:
+    picture = torch.cat([torch.full((500, 3, 4, 4), value, dtype=torch.uint8) for value in (90, 110)], 3)
+    changed = tone(picture, seeded()).float()
+    middle, difference = changed.mean((1, 2, 3)), changed[:, 0, 0, 7] - changed[:, 0, 0, 0]
+    assert 74 < middle.min() < 80
+    assert 120 < middle.max() < 126
+    assert (difference / middle * 100).min() == pytest.approx(15, abs=1.5)
+    assert (difference / middle * 100).max() == pytest.approx(25, abs=1.5)
+
+
+def test_grey_is_pillows() -> None:
+    changed = grey(batch(), seeded()).permute(0, 2, 3, 1).numpy()
+    for picture, found in zip(batch().permute(0, 2, 3, 1).numpy(), changed, strict=True):
+        expected = np.asarray(Image.fromarray(picture).convert("L").convert("RGB")).astype(int)
+        assert np.abs(found - expected).max() <= 1

@@ -1,0 +1,43 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training.fitting.history import Epoch, best_of, describe, last_cycle, stalled, write_history
+from training.fitting.recipes import RECIPES, Recipe
+
+RECIPE = replace(RECIPES["cifake"], cycles=((16, 32), (32, 32, 32, 32)), patience=2)
+
+
+def epochs(*losses: float, recipe: Recipe = RECIPE) -> list[Epoch]:
+    rows = zip(recipe.windows, losses, strict=False)
+    return [Epoch(i, window, 0.5, 0.75, loss, 0.875, 2.0) for i, (window, loss) in enumerate(rows, 1)]
+
+
+def test_history_is_written_as_csv(tmp_path: Path) -> None:
+    write_history(epochs(0.25, 0.5), tmp_path / "history.csv")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,window,train_loss,train_accuracy,validation_loss")
+    assert lines[1:] == ["1,16,0.5,0.75,0.25,0.875,2.0", "2,32,0.5,0.75,0.5,0.875,2.0"]
+    assert "validation loss 0.2500 accuracy 87.50%" in describe(epochs(0.25)[0])
+
+
+def test_the_last_cycle_counts() -> None:
+    history = epochs(0.1, 0.2, 0.4, 0.3)
+    assert best_of(history).epoch == 1
+    assert [row.epoch for row in last_cycle(history, RECIPE)] == [3, 4]
+    assert best_of(last_cycle(history, RECIPE)).epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ((), False),
+        ((0.1, 0.2), False),  # the next epoch begins a cycle
+        ((0.1, 0.2, 0.3, 0.4), False),
+        ((0.1, 0.2, 0.3, 0.4, 0.4), True),
+        ((0.1, 0.2, 0.3, 0.4, 0.2), False),
+    ],
+)
+def test_patience_is_counted_within_a_cycle(losses: tuple[float, ...], expected: bool) -> None:
+    assert stalled(epochs(*losses), RECIPE) is expected

@@ -1,0 +1,128 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import Checkpoint
+from model.engines.engine import open_engine
+from tests.pictures import noise
+from training.data.labelled_images import DataError, Pictures, drop_repeats, hold_out
+from training.data.sources import Source
+from training.fitting import quantization as quantising
+from training.fitting.quantization import cost, describe, quantise, shares
+
+IMAGES = np.stack([noise(seed) for seed in range(30)])
+LABELS = (np.arange(30) % 2).astype(np.uint8)
+RECIPE = {"validation": 0.2, "seed": 7}
+
+
+@pytest.fixture
+def source() -> Source:
+    """30 pictures, and one of them again in the test split."""
+    pictures = Pictures(IMAGES, LABELS, [str(i) for i in range(30)], [])
+    return Source("pictures", pictures, [pictures.take(np.array([4]))])
+
+
+@pytest.fixture
+def held(source: Source) -> Pictures:
+    sound = drop_repeats(source.pictures, source.elsewhere).pictures
+    return hold_out(sound, RECIPE["validation"], int(RECIPE["seed"]))[1]
+
+
+@pytest.fixture
+def trained(random_checkpoint: Checkpoint, held: Pictures) -> Checkpoint:
+    data = {"validation": {"pictures": len(held), "sha256": held.digest()}}
+    return replace(random_checkpoint, recipe=dict(RECIPE), data=data)
+
+
+def test_a_checkpoint_that_knows_int8(trained: Checkpoint, source: Source, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    trained.save(path)
+    plain = Checkpoint.load(path)
+    found = quantise(plain, source)
+    convolutions = [one for one in found.int8 if one.operation.endswith("Convolution")]
+    assert len(convolutions) == 19  # of 20: the first of layer1 reads what was rounded before the max-pool
+    assert all(one.low < one.high for one in found.int8)
+    assert set(found.metrics["precisions"]) == {"bf16", "int8"}
+    assert found.metrics["precisions"]["int8"]["pictures"] == 6
+    assert not found.allows("int8")  # six pictures are too few to know
+
+    found.save(tmp_path / "new.pth")
+    again = Checkpoint.load(tmp_path / "new.pth")
+    assert again.int8 == found.int8
+    assert all(torch.equal(again.weights[name], tensor) for name, tensor in plain.weights.items())
+    _, engine = open_engine(tmp_path / "new.pth", "cpu", "openvino", "int8", tmp_path)
+    _, reference = open_engine(path, "cpu", "openvino", "f32", tmp_path)
+    z, expected = engine.look(IMAGES)[0], reference.look(IMAGES)[0]
+    assert np.corrcoef(z, expected)[0, 1] > 0.95
+
+
+def test_ranges_are_of_one_share_and_the_record_of_the_other(
+    trained: Checkpoint, source: Source, held: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranged: list[np.ndarray] = []
+    judged: list[np.ndarray] = []
+
+    def remember_images(checkpoint: Checkpoint, images: np.ndarray) -> tuple:
+        ranged.append(images)
+        return ()
+
+    def remember_labels(manifest: object, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict:
+        judged.append(labels)
+        return {}
+
+    class Judge(quantising.Predictor):
+        def logits(self, pictures: np.ndarray) -> np.ndarray:  # type: ignore[override]
+            judged.append(pictures)
+            return np.zeros(len(pictures))
+
+    monkeypatch.setattr(quantising, "int8_ranges", remember_images)
+    monkeypatch.setattr(quantising, "convert", lambda model, folder: None)
+    monkeypatch.setattr(quantising, "OpenVinoEngine", lambda *arguments: None)
+    monkeypatch.setattr(quantising, "Predictor", Judge)
+    monkeypatch.setattr(quantising, "cost", remember_labels)
+    quantise(trained, source)
+    validated = {image.tobytes() for image in held.images}
+    assert len(ranged[0]) == 23
+    assert not {image.tobytes() for image in ranged[0]} & validated
+    for part in judged:
+        np.testing.assert_array_equal(part, held.labels if part.ndim == 1 else held.images)
+
+
+@pytest.mark.parametrize("change", ["seed", "pictures", "labels", "elsewhere", "bare"])
+def test_other_pictures_are_refused(change: str, trained: Checkpoint, source: Source) -> None:
+    pictures = source.pictures
+    if change == "seed":
+        trained = replace(trained, recipe=RECIPE | {"seed": 8})
+    elif change == "pictures":
+        source = replace(source, pictures=pictures.take(np.arange(29)))
+    elif change == "labels":
+        source = replace(source, pictures=replace(pictures, labels=1 - pictures.labels))
+    elif change == "elsewhere":
+        source = replace(source, elsewhere=[])
+    else:
+        trained = replace(trained, data={})
+    with pytest.raises(DataError, match="validated with"):
+        shares(trained, source)
+
+
+@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+def test_cost_by_hand(positive: str, random_checkpoint: Checkpoint) -> None:
+    """Of label 1, whatever it is in truth."""
+    labels = np.array([1, 1, 0, 0])
+    manifest = replace(random_checkpoint, positive=positive)  # type: ignore[arg-type]
+    found = cost(manifest, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
+    margin = 100 * 1.96 * 0.5 / 2  # two of four are lost
+    assert found == {
+        "pictures": 4,
+        "accuracy": 0.5,
+        "points_lost": pytest.approx(50),
+        "points_lost_interval": pytest.approx([50 - margin, 50 + margin]),
+        "answered_otherwise": pytest.approx(0.5),
+    }
+    record = {"int8": found | {"split": "validation"}}
+    said = describe(replace(random_checkpoint, metrics={"precisions": record}))
+    assert "int8: 50.00% of 4 validation pictures, +50.00 points lost" in said
+    assert "`auto` does not take it" in said

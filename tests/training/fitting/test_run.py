@@ -1,0 +1,222 @@
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.checkpoint import Checkpoint
+from model.images.preprocess import Preprocess
+from model.metadata import Label
+from model.predictor import Predictor
+from tests.pictures import noise
+from tests.trees import cifake_tree, hackathon_tree
+from training.data.labelled_images import Pictures
+from training.data.sources import Source, read_training
+from training.evaluation.evaluate import evaluate
+from training.evaluation.ood import ROUNDING
+from training.fitting import run as runs
+from training.fitting.augmentation import Augmentation
+from training.fitting.calibration import fit_calibration
+from training.fitting.recipes import RECIPES
+from training.fitting.run import Options, cross_validate, look
+
+SEEN: set[bytes] = set()
+CPU = Options(device="cpu")
+
+
+@dataclass(frozen=True)
+class Remembering(Augmentation):
+    """Changes nothing and remembers each picture that was trained on, by its pixels."""
+
+    def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
+        SEEN.update(picture.tobytes() for picture in batch.permute(0, 2, 3, 1).numpy())
+        return batch
+
+
+RECIPE = replace(
+    RECIPES["cifake"],
+    cycles=((32, 32),),
+    augmentation=Remembering(),
+    batch_size=8,
+    learning_rate=0.05,
+    average=0.5,
+    validation=0.2,
+)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    SEEN.clear()
+    yield
+    SEEN.clear()
+
+
+def digests(pictures: Pictures) -> set[bytes]:
+    return {image.tobytes() for image in pictures.images}
+
+
+def test_the_run_folder(tmp_path: Path) -> None:
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "cifake_model.pth"
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive="FAKE")
+    names = {path.name for path in out.parent.iterdir()}
+    assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
+    saved = Checkpoint.load(out)
+    assert saved.positive == "FAKE"
+    assert saved.data["label_1"] == "FAKE"
+    assert saved.data["kind"] == "hackathon tree"
+    assert saved.metrics == checkpoint.metrics
+    assert saved.domain is not None
+    # Eight validation pictures are too few to leave one of them out.
+    assert runs.Predictor.of(saved, "cpu").read([noise()]).in_domain is not None
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert report["validation"] == checkpoint.metrics["validation"]
+    assert report["recipe"]["name"] == "cifake"
+    assert (report["recipe"]["precision"], saved.recipe["precision"]) == ("f32", "f32")
+    assert report["precision"] == {"precision": "f32", "milliseconds": {}}
+    assert report["data"]["training"]["pictures"] == 32
+    # Figures and predictions are of the data's own label 1, whatever that is in truth.
+    lines = (out.parent / "validation.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    right = [(float(p) >= 0.5) == (label == "1") for _, label, p, _ in rows]
+    assert sum(right) / len(right) == report["validation"]["accuracy"]
+
+
+@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+def test_figures_are_those_of_the_file(
+    positive: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit: what float16 takes from the weights is in the figures."""
+    held: list[Pictures] = []
+    draw = runs.hold_out
+
+    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+        parts = draw(*arguments)  # type: ignore[arg-type]
+        held.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(runs, "hold_out", remember)
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "x.pth"
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive)
+    predictor = Predictor.load(out, "cpu")
+    [validation] = held
+    found = evaluate(predictor, validation, positive)
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert found.figures == report["validation"] == predictor.checkpoint.metrics["validation"]
+    rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
+    assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
+    # Calibration and the domain's threshold were fitted to what the file says, too.
+    z, means = predictor.look(validation.images)
+    assert fit_calibration(z, validation.labels) == predictor.checkpoint.calibration
+    assert checkpoint.domain is not None
+    assert predictor.checkpoint.domain is not None
+    assert predictor.checkpoint.domain.threshold == checkpoint.domain.threshold
+    farthest = float(predictor.checkpoint.domain.distance(means).max())
+    assert checkpoint.domain.threshold == farthest * (1 + ROUNDING)
+
+
+@pytest.mark.parametrize("kind", ["hackathon", "cifake"])
+def test_no_validation_picture_is_ever_trained_on(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    folder = root / "real_cifake_images" if kind == "hackathon" else root / "train" / "REAL"
+    hackathon_tree(root) if kind == "hackathon" else cifake_tree(root)
+    for i in range(1, 11):  # half of the class a second time under other names
+        shutil.copy(folder / f"{i}.png", folder / f"{1000 + i}.png")
+    held: list[Pictures] = []
+    draw = runs.hold_out
+
+    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+        parts = draw(*arguments)  # type: ignore[arg-type]
+        held.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(runs, "hold_out", remember)
+    source = read_training(root, Preprocess())
+    runs.run(RECIPE, source, tmp_path / "run" / "x.pth", CPU, positive="REAL")
+    [validation] = held
+    assert len(validation) == 8
+    assert SEEN
+    assert not SEEN & digests(validation)
+    assert digests(source.pictures) >= SEEN
+    assert not SEEN & {digest for pictures in source.elsewhere for digest in digests(pictures)}
+
+
+def test_cross_validation_judges_each_picture_by_a_model_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    judged: list[set[bytes]] = []
+
+    class Judge(runs.Predictor):
+        def look(self, pictures: np.ndarray) -> tuple:  # type: ignore[override]
+            part = {picture.tobytes() for picture in pictures}
+            judged.append(part)
+            assert SEEN
+            assert not SEEN & part
+            if len(judged) % 2 == 0:  # each fold asks for its calibration, then for its figures
+                SEEN.clear()
+            return super().look(pictures)
+
+    monkeypatch.setattr(runs, "Predictor", Judge)
+    once = replace(RECIPE, cycles=((32,),))
+    pictures, predictions = cross_validate(once, source, 2, tmp_path / "out", CPU)
+    assert len(pictures) == len(predictions) == 40
+    assert ((predictions > 0) & (predictions < 1)).all()
+    assert [len(part) for part in judged[1::2]] == [20] * 2
+    assert set.union(*judged[1::2]) == digests(pictures)
+    assert (tmp_path / "out" / "validation.csv").is_file()
+    assert not list((tmp_path / "out").glob("*.resume"))
+
+
+def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
+) -> None:
+    images = np.stack([noise(seed) for seed in range(40)])
+    z = runs.Predictor.of(random_checkpoint, "cpu").logits(images)
+    bias = {"fc.bias": random_checkpoint.weights["fc.bias"] - float(np.median(z))}
+    first = replace(random_checkpoint, weights=random_checkpoint.weights | bias)
+    first.save(tmp_path / "first.pth")
+    opposite = (z < np.median(z)).astype(np.uint8)
+    source = Source("pictures", Pictures(images, opposite, [str(i) for i in range(40)], []))
+    still = replace(RECIPE, learning_rate=0.0, cycles=((32,),))
+    options = replace(CPU, init=str(tmp_path / "first.pth"))
+    tuned = runs.run(still, source, tmp_path / "run" / "x.pth", options, "REAL")
+    assert "right on 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
+    assert torch.allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
+
+
+def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = read_training(hackathon_tree(tmp_path / "data", 3), Preprocess()).pictures
+    found = look(pictures, "cpu")
+    assert found is not None
+    assert 0 <= found.agreement <= 1
+    monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nowhere.pth")
+    assert look(pictures, "cpu") is None
+
+
+def test_all_folds_compute_in_what_was_measured_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([{"f32": 2.0, "bf16": 1.0}])  # for one measurement
+    monkeypatch.setattr("training.fitting.precision.has_bf16", lambda device: True)
+    monkeypatch.setattr(runs.loop, "step_times", lambda *arguments: next(times))
+    used: list[str] = []
+    train = runs.loop.train
+
+    def remember(*arguments: object, **named: object) -> runs.loop.Trained:
+        trained = train(*arguments, **named)  # type: ignore[arg-type]
+        used.append(trained.precision.precision)
+        return trained
+
+    monkeypatch.setattr(runs.loop, "train", remember)
+    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    cross_validate(replace(RECIPE, cycles=((32,),)), source, 2, tmp_path / "out", CPU)
+    assert used == ["bf16", "bf16"]

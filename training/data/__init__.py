@@ -1,0 +1,1 @@
+"""Labelled pictures, and the folders that they come from."""

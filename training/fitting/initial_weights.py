@@ -1,0 +1,97 @@
+"""The weights that training starts from: none, ImageNet's, or those of a file."""
+
+import hashlib
+import math
+from pathlib import Path
+from urllib.error import URLError
+
+from torch import Tensor, hub
+from torchvision.models import ResNet18_Weights
+
+from model import SHIPPED
+from model.architecture import Architecture
+from model.checkpoint import Checkpoint
+from model.network import build_network
+from model.predictor import Predictor
+from training.data.labelled_images import Pictures
+from training.fitting.recipes import Recipe
+
+IMAGENET = ResNet18_Weights.IMAGENET1K_V1
+
+
+class InitialWeightsError(Exception):
+    """The weights cannot be had, or none of them fits."""
+
+
+def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
+    """Those tensors of `init` that fit the architecture by name and shape; the rest stay random.
+
+    init: `none`; `imagenet`, which torchvision downloads once, and whose hash is checked; `shipped`, the
+    checkpoint that comes with the project; or a checkpoint's path. The head of ImageNet's thousand classes
+    never fits, nor does its 7x7 stem where ours is 3x3.
+    Raises InitialWeightsError, or CheckpointError for a file that is not one.
+    """
+    if init == "none":
+        return {}
+    if init == "imagenet":
+        source = _imagenet()
+    else:
+        source = Checkpoint.load(SHIPPED if init == "shipped" else Path(init)).weights
+    own = build_network(architecture).state_dict()
+    fitting = {
+        name: tensor.to(own[name].dtype)
+        for name, tensor in source.items()
+        if name in own and tensor.shape == own[name].shape
+    }
+    if not fitting:
+        raise InitialWeightsError(f"no tensor of {init} fits the recipe's network")
+    return fitting
+
+
+def turned(
+    weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures, device: str = "auto"
+) -> tuple[dict[str, Tensor], float]:
+    """The weights, their last layer negated if they are wrong on more than half of `pictures`.
+
+    Weights that were trained where label 1 meant the other class know all there is to know, with the
+    wrong sign. Returns them and the share, in [0, 1], that they are right on as they came. Weights
+    without a last layer that fits are returned as they are, with NaN.
+    """
+    own = build_network(recipe.architecture).state_dict()
+    if own.keys() - weights.keys():
+        return weights, math.nan
+    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
+    z = Predictor.of(checkpoint, device).logits(pictures.images)
+    right = float(((z > 0) == (pictures.labels == 1)).mean())
+    if right >= 0.5:
+        return weights, right
+    *_, matrix, bias = own
+    return weights | {name: -weights[name] for name in (matrix, bias)}, right
+
+
+def digest_of(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over all tensors with their names, types and shapes, in the order of the names."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _imagenet() -> dict[str, Tensor]:
+    """From torchvision's cache, or its server. torch checks the hash of what it downloads only."""
+    weights = IMAGENET
+    try:
+        file = Path(hub.get_dir(), "checkpoints", Path(weights.url).name)
+        begins = file.stem.rsplit("-", 1)[-1]
+        if file.exists() and not hashlib.sha256(file.read_bytes()).hexdigest().startswith(begins):
+            raise InitialWeightsError(
+                f"{file} is not the file that {weights.url} is: its SHA-256 does not begin with {begins}. "
+                "Delete it, or train with --init none"
+            )
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        raise InitialWeightsError(
+            f"ImageNet's weights could not be had from {weights.url}: {error}. Check the network, lay the "
+            "file into $TORCH_HOME/hub/checkpoints, or train with --init none"
+        ) from error

@@ -1,0 +1,117 @@
+"""Eight-bit ranges from pictures, and the record of what each precision costs in accuracy."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+
+from model.checkpoint import Checkpoint
+from model.engines.convert import convert, graph
+from model.engines.engine import Engine
+from model.engines.openvino_engine import OpenVinoEngine
+from model.engines.quantization import ranges_of
+from model.engines.torch_engine import TorchEngine
+from model.metadata import Manifest, Range
+from model.predictor import Predictor
+from training.data.labelled_images import DataError, Pictures, drop_repeats, hold_out
+from training.data.sources import Source
+from training.evaluation.metrics import mean_interval
+
+CALIBRATED = 512
+
+
+def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
+    """The checkpoint with int8 ranges and a record of bf16 and int8 beside f32; the weights stay as they are.
+
+    source: what the checkpoint was trained on. Ranges come from 512 of the pictures that were trained on, the
+    record from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
+    if slowly. Raises DataError where the source does not hold these pictures.
+    """
+    training, validation = shares(plain, source)
+    checkpoint = replace(plain, int8=int8_ranges(plain, training.sample(CALIBRATED).images))
+    with tempfile.TemporaryDirectory() as folder:
+        ranged = Path(folder) / "model.pth"
+        checkpoint.save(ranged)
+        convert(ranged, Path(folder))
+        engines: dict[str, Engine] = {
+            "bf16": TorchEngine(plain, "cpu", "bf16"),
+            "int8": OpenVinoEngine(plain, Path(folder), ranged, "int8"),
+        }
+        reference = Predictor.of(plain, "cpu").logits(validation.images)
+        record = {
+            name: {"split": "validation"}
+            | cost(plain, Predictor(plain, engine).logits(validation.images), reference, validation.labels)
+            for name, engine in engines.items()
+        }
+    return replace(checkpoint, metrics=plain.metrics | {"precisions": record})
+
+
+def shares(checkpoint: Manifest, source: Source) -> tuple[Pictures, Pictures]:
+    """The pictures that a checkpoint was trained on, and those that it was validated with.
+
+    Drawn again as training.fitting.run drew them. Raises DataError where they are not the same pictures.
+    """
+    recipe, recorded = checkpoint.recipe, checkpoint.data.get("validation", {}).get("sha256")
+    if recorded is None or not {"validation", "seed"} <= recipe.keys():
+        raise DataError("this checkpoint does not say which pictures it was validated with")
+    sound = drop_repeats(source.pictures, source.elsewhere).pictures
+    training, validation = hold_out(sound, recipe["validation"], recipe["seed"])
+    if validation.digest() != recorded:
+        raise DataError(
+            "this checkpoint was validated with other pictures: --data has to be the data, and --target the "
+            "target, that it was trained on, or pictures that it knows would be taken for unseen ones"
+        )
+    return training, validation
+
+
+def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ...]:
+    """The ranges of activations that NNCF finds from pictures, uint8 of shape (N, size, size, 3).
+
+    One range for all channels of an activation (Nagel et al. 2021, "A White Paper on Neural Network
+    Quantization", arXiv 2106.08295, section 3). NNCF's correction of biases is left out: a range is all
+    that a checkpoint has to carry.
+    """
+    found = nncf.quantize(
+        graph(checkpoint),
+        nncf.Dataset([picture[None] for picture in pictures]),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(pictures),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
+    )
+    return ranges_of(found)
+
+
+def cost(manifest: Manifest, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """What logits (N,) lose against the reference's: points of accuracy, and the share answered otherwise.
+
+    labels: 0 or 1, of shape (N,), by the words of the data itself, whatever label 1 is in truth. The interval
+    is at 95 %, that of a difference between paired shares (Wald's; see training.evaluation.robustness).
+    """
+    one, other = (manifest.probability(part) >= manifest.threshold for part in (z, reference))
+    real = (labels == 1) == (manifest.positive == "REAL")
+    right, right_before = ((answers == real).astype(float) for answers in (one, other))
+    lost, interval = mean_interval(right_before - right)
+    return {
+        "pictures": len(labels),
+        "accuracy": float(right.mean()),
+        "points_lost": 100 * lost,
+        "points_lost_interval": [100 * bound for bound in interval],
+        "answered_otherwise": float((one != other).mean()),
+    }
+
+
+def describe(checkpoint: Manifest) -> str:
+    """A checkpoint's record for people, and whether `auto` takes the precision by it."""
+    lines = []
+    for name, one in checkpoint.metrics["precisions"].items():
+        low, high = one["points_lost_interval"]
+        taken = "may take" if checkpoint.allows(name) else "does not take"
+        lines.append(
+            f"{name}: {one['accuracy']:.2%} of {one['pictures']} {one['split']} pictures, "
+            f"{one['points_lost']:+.2f} points lost against f32 (95 % interval {low:+.2f} to {high:+.2f}), "
+            f"{one['answered_otherwise']:.2%} answered otherwise: `auto` {taken} it"
+        )
+    return "\n".join(lines)

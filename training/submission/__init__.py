@@ -1,0 +1,1 @@
+"""Predictions for the hackathon, and what is handed in with them."""

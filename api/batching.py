@@ -13,7 +13,7 @@ A = TypeVar("A")
 
 
 class QueueFullError(Exception):
-    """There is no room for more questions now."""
+    """There is no room for more items now."""
 
 
 class DeadlineError(Exception):
@@ -22,7 +22,7 @@ class DeadlineError(Exception):
 
 @dataclass(frozen=True)
 class Answers(Generic[A]):
-    """values: one a question, in their order. queued, computed: seconds in the queue and in the engine."""
+    """values: one a item, in their order. queued, computed: seconds in the queue and in the engine."""
 
     values: list[A]
     queued: float
@@ -32,10 +32,10 @@ class Answers(Generic[A]):
 class _Job(Generic[Q, A]):
     """What one caller asks, and what became of it: `answers` or `error`."""
 
-    def __init__(self, questions: Sequence[Q], seconds: float) -> None:
-        self.questions = questions
-        self.asked = time.monotonic()
-        self.deadline = self.asked + seconds
+    def __init__(self, items: Sequence[Q], seconds: float) -> None:
+        self.items = items
+        self.submitted = time.monotonic()
+        self.deadline = self.submitted + seconds
         self.answers: Answers[A] | None = None
         self.error: BaseException | None = None
         self._over = threading.Lock()  # held until the job is over; a lock is the cheapest event
@@ -60,26 +60,26 @@ class _Job(Generic[Q, A]):
 class Batcher(Generic[Q, A]):
     """One queue before `compute`, which is only ever called by one thread at a time.
 
-    A thread that asks while nothing is computed computes at once, in itself. What is asked meanwhile waits
-    for a thread of the batcher's own, which takes as many together as fit: batches grow with the load, and
-    nobody waits for company. A caller that gives up takes its questions along; it owes the others nothing.
+    A thread that submits while nothing is computed computes at once, in itself. What is submitted meanwhile
+    waits for a thread of the batcher's own, which takes as many together as fit: batches grow with the load,
+    and nobody waits for company. A caller that gives up takes its items along; it owes the others nothing.
 
-    compute: answers for 1 to `size` questions, told whether they are one caller's and nobody else waits.
-    size: the most questions of a batch. room: the most single questions that wait. Lists of questions wait
+    compute: answers for 1 to `size` items, told whether they are one caller's and nobody else waits.
+    size: the most items of a batch. max_queue: the most single items that wait. Lists of items wait
     however many there are: each is a part of a longer list, whose caller asks for the next part only then.
     """
 
     def __init__(
-        self, compute: Callable[[list[Q], bool], Sequence[A]], size: int = 32, room: int = 1024
+        self, compute: Callable[[list[Q], bool], Sequence[A]], size: int = 32, max_queue: int = 1024
     ) -> None:
         self._compute = compute
         self.size = size
-        self._room = room
+        self._max_queue = max_queue
         # Holds for all that follows; waited on by the batcher's thread alone.
         self._changed = threading.Condition(threading.Lock())
         self._busy = False
         self._thread: threading.Thread | None = None
-        # Single questions go before lists of several, but not twice in a row when a list waits.
+        # Single items go before lists of several, but not twice in a row when a list waits.
         self._queues: tuple[deque[_Job[Q, A]], deque[_Job[Q, A]]] = (deque(), deque())
         self._lists_first = False
 
@@ -87,25 +87,25 @@ class Batcher(Generic[Q, A]):
     def waiting(self) -> int:
         """Questions that wait."""
         with self._changed:
-            return sum(len(job.questions) for queue in self._queues for job in queue)
+            return sum(len(job.items) for queue in self._queues for job in queue)
 
-    def ask(self, questions: Sequence[Q], seconds: float = math.inf) -> Answers[A]:
-        """The answers to 1 to `size` questions, which are computed in one batch.
+    def submit(self, items: Sequence[Q], seconds: float = math.inf) -> Answers[A]:
+        """The answers to 1 to `size` items, which are computed in one batch.
 
         Raises QueueFullError, DeadlineError after `seconds`, what `compute` raised, or ValueError for more
-        questions than fit in a batch, or none.
+        items than fit in a batch, or none.
         """
-        if not 1 <= len(questions) <= self.size:
-            raise ValueError(f"a batch has 1 to {self.size} questions, not {len(questions)}")
+        if not 1 <= len(items) <= self.size:
+            raise ValueError(f"a batch has 1 to {self.size} items, not {len(items)}")
         if not seconds > 0:  # late already; NaN is not a time either
             raise DeadlineError
-        job: _Job[Q, A] = _Job(questions, seconds)
-        queue = self._queues[len(questions) > 1]
+        job: _Job[Q, A] = _Job(items, seconds)
+        queue = self._queues[len(items) > 1]
         with self._changed:
             at_once = not self._busy and not any(self._queues)
             if at_once:
                 self._busy = True
-            elif len(questions) == 1 and len(queue) >= self._room:
+            elif len(items) == 1 and len(queue) >= self._max_queue:
                 raise QueueFullError
             else:
                 queue.append(job)
@@ -156,27 +156,27 @@ class Batcher(Generic[Q, A]):
         singles, lists = self._queues
         room, now = self.size, time.monotonic()
         for queue in (lists, singles) if self._lists_first else (singles, lists):
-            while queue and (queue[0].deadline <= now or len(queue[0].questions) <= room):
+            while queue and (queue[0].deadline <= now or len(queue[0].items) <= room):
                 job = queue.popleft()
                 if job.deadline <= now:
                     job.error = DeadlineError()
                     job.finish()
                 else:
-                    room -= len(job.questions)
+                    room -= len(job.items)
                     batch.append(job)
-        self._lists_first = bool(lists) and all(len(job.questions) == 1 for job in batch)
+        self._lists_first = bool(lists) and all(len(job.items) == 1 for job in batch)
 
     def _answer(self, batch: list[_Job[Q, A]]) -> None:
         """Give each job of the batch its answers, or all of them the error that `compute` raised."""
         begun = time.monotonic()
         try:
-            questions = [question for job in batch for question in job.questions]
-            if not questions:  # all of them were late
+            items = [item for job in batch for item in job.items]
+            if not items:  # all of them were late
                 return
             alone = len(batch) == 1 and not any(self._queues)
-            values = list(self._compute(questions, alone))
-            if len(values) != len(questions):
-                raise ValueError(f"{len(questions)} questions were given {len(values)} answers")
+            values = list(self._compute(items, alone))
+            if len(values) != len(items):
+                raise ValueError(f"{len(items)} items were given {len(values)} answers")
         except BaseException as error:  # of whoever computes, it is everyone's
             for job in batch:
                 job.error = error
@@ -184,6 +184,6 @@ class Batcher(Generic[Q, A]):
         seconds = time.monotonic() - begun
         start = 0
         for job in batch:
-            part = values[start : start + len(job.questions)]
+            part = values[start : start + len(job.items)]
             start += len(part)
-            job.answers = Answers(part, begun - job.asked, seconds)
+            job.answers = Answers(part, begun - job.submitted, seconds)

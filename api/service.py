@@ -17,8 +17,8 @@ from api.errors import BusyProblem, LateProblem, NotReadyProblem
 from api.settings import Settings
 from model.images.decode import ImageLimits, Picture, decode
 from model.images.preprocess import Preprocess
-from model.metadata import Manifest
-from model.predictor import Reading, Verdict
+from model.metadata import CheckpointMetadata
+from model.predictor import Decision, Prediction
 
 KEY = "cifake"
 PROBE_SECONDS = 0.5
@@ -27,12 +27,12 @@ PROBE_SECONDS = 0.5
 class PredictorLike(Protocol):
     """What the service asks of a predictor; a test may hand it another than the real one."""
 
-    checkpoint: Manifest
+    checkpoint: CheckpointMetadata
     preprocess: Preprocess
 
-    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading: ...
+    def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction: ...
 
-    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict: ...
+    def decide(self, prediction: float, abstain: float = 0.0) -> Decision: ...
 
     def explain(self, pictures: list[np.ndarray], *, predictions: np.ndarray | None = None) -> np.ndarray: ...
 
@@ -59,14 +59,14 @@ class Service:
 
     def warm_up(self) -> None:
         """Put pictures through the model, one and a batch; the first calls are the slow ones."""
-        for count, alone in product((1, self.batcher.size), (True, False)):
-            self.predictor.read([self._blank()] * count, alone)
+        for count, use_all_cores in product((1, self.batcher.size), (True, False)):
+            self.predictor.predict([self._blank()] * count, use_all_cores)
 
     def probe(self) -> None:
         """Put a picture through the queue and the model. Raises NotReadyProblem if it is not answered
         soon."""
         try:
-            self.batcher.ask([self._blank()], PROBE_SECONDS)
+            self.batcher.submit([self._blank()], PROBE_SECONDS)
         except (DeadlineError, QueueFullError) as error:
             raise NotReadyProblem(f"the model did not answer within {PROBE_SECONDS} s") from error
 
@@ -74,13 +74,13 @@ class Service:
         """A file's picture, its pixels brought to the network's size; see model.images.decode for errors."""
         return decode(data, self.limits, self.predictor.preprocess.resize, deadline, patient)
 
-    def read(self, pictures: list[np.ndarray], deadline: float = math.inf) -> Answers[Answer]:
+    def predict(self, pictures: list[np.ndarray], deadline: float = math.inf) -> Answers[Answer]:
         """What the model makes of a batch of pictures at its size, together with others that are asked for.
 
         deadline: when it is of no use any more, by time.monotonic(). Raises Problem: 429 or 504.
         """
         try:
-            return self.batcher.ask(pictures, deadline - time.monotonic())
+            return self.batcher.submit(pictures, deadline - time.monotonic())
         except QueueFullError as error:
             raise BusyProblem("more pictures wait than there is room for; ask again in a second") from error
         except DeadlineError as error:
@@ -118,10 +118,10 @@ class Service:
         size = self.predictor.preprocess.size
         return np.zeros((size, size, 3), np.uint8)
 
-    def _compute(self, pictures: list[np.ndarray], alone: bool) -> list[Answer]:
-        reading = self.predictor.read(pictures, alone)
-        known = [None] * len(pictures) if reading.in_domain is None else reading.in_domain.tolist()
-        return list(map(Answer, reading.predictions.round(6).tolist(), known))
+    def _compute(self, pictures: list[np.ndarray], use_all_cores: bool) -> list[Answer]:
+        predicted = self.predictor.predict(pictures, use_all_cores)
+        known = [None] * len(pictures) if predicted.in_domain is None else predicted.in_domain.tolist()
+        return list(map(Answer, predicted.predictions.round(6).tolist(), known))
 
 
 def current_service() -> Service:

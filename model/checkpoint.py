@@ -9,16 +9,15 @@ from torch import Tensor, nn
 
 from model.architecture import Architecture
 from model.files import atomically
+from model.formats import FORMAT, is_checkpoint, upgraded
 from model.images.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from model.metadata import CheckpointError, Manifest, digest_of
+from model.metadata import CheckpointError, CheckpointMetadata, digest_of
 from model.network import build_network
-
-FORMAT = "cifake-checkpoint/1"
 
 
 @dataclass(frozen=True)
-class Checkpoint(Manifest):
-    """A manifest, and the weights of the network that it speaks of, by name."""
+class Checkpoint(CheckpointMetadata):
+    """A metadata, and the weights of the network that it speaks of, by name."""
 
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -40,8 +39,8 @@ class Checkpoint(Manifest):
             "format": FORMAT,
             "weights": {name: _halve(tensor) for name, tensor in self.weights.items()},
         }
-        for name in ("middle", "whitening") if self.domain else ():
-            content["domain"][name] = torch.from_numpy(content["domain"][name]).float()
+        for name in ("mean", "whitening") if self.ood_detector else ():
+            content["ood_detector"][name] = torch.from_numpy(content["ood_detector"][name]).float()
         with atomically(path) as file:
             torch.save(content, file)
 
@@ -54,9 +53,9 @@ class Checkpoint(Manifest):
         path = Path(path)
         content = load_tensors(path)
         digest = digest_of(path)
-        if content.get("format") == FORMAT:
+        if is_checkpoint(content):
             try:
-                return cls(**cls.fields(content), weights=content["weights"], digest=digest)
+                return cls(**cls.fields(upgraded(content)), weights=content["weights"], digest=digest)
             except (KeyError, TypeError, ValueError) as error:
                 raise CheckpointError(f"{path} is an incomplete checkpoint: {error!r}") from error
         return _from_state_dict(content, path, digest)

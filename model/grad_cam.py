@@ -14,20 +14,20 @@ from model.architecture import LAYER, STAGES
 from model.network import head, stages
 
 
-def grad_cam(network: nn.Module, pictures: Tensor, towards: Tensor, layer: str = LAYER) -> Tensor:
+def grad_cam(network: nn.Module, pictures: Tensor, sign: Tensor, layer: str = LAYER) -> Tensor:
     """How much each place speaks for one label of each picture, float (N, H, W) in [0, 1].
 
-    pictures: normalised, float of shape (N, 3, H, W). towards: float of shape (N,), +1 where that label is
+    pictures: normalised, float of shape (N, 3, H, W). sign: float of shape (N,), +1 where that label is
     label 1 and -1 where it is label 0. layer: one of `model.architecture.STAGES`.
-    A channel's weight is the mean over places of the gradient of that label's logit, `towards * z`; the
+    A channel's weight is the mean over places of the gradient of that label's logit, `sign * z`; the
     weighted sum of channels, where positive, is brought to the picture's size (bilinear) and divided
     by its largest value. All zeros where nothing speaks for the label. Raises ValueError for another layer
     or another number of signs.
     """
     if layer not in STAGES:
         raise ValueError(f"no layer {layer!r}: one of {', '.join(STAGES)}")
-    if towards.shape != pictures.shape[:1]:
-        raise ValueError(f"{len(pictures)} pictures need as many signs, not {tuple(towards.shape)}")
+    if sign.shape != pictures.shape[:1]:
+        raise ValueError(f"{len(pictures)} pictures need as many signs, not {tuple(sign.shape)}")
     with torch.no_grad():
         maps = next(islice(stages(network, pictures), STAGES.index(layer) + 1, None))
     with torch.enable_grad():
@@ -35,7 +35,7 @@ def grad_cam(network: nn.Module, pictures: Tensor, towards: Tensor, layer: str =
         for name in STAGES[STAGES.index(layer) + 1 :]:
             last = network.get_submodule(name)(last)
         z = head(network, last)
-        [gradient] = torch.autograd.grad((towards * z).sum(), maps)
+        [gradient] = torch.autograd.grad((sign * z).sum(), maps)
     weights = gradient.mean((2, 3), keepdim=True)
     heat = F.relu((weights * maps.detach()).sum(1, keepdim=True))
     heat = F.interpolate(heat, pictures.shape[2:], mode="bilinear", align_corners=False)[:, 0]

@@ -1,4 +1,4 @@
-"""The manifest: all that a checkpoint says besides its weights. Imports no torch."""
+"""A checkpoint's metadata: all that it says besides its weights. Imports no torch."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -10,16 +10,19 @@ import numpy as np
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.images.preprocess import Preprocess
-from model.ood import Domain
+from model.ood import MahalanobisDetector
 
 Label = Literal["REAL", "FAKE"]
 
-# `auto` takes a precision whose loss of accuracy on validation pictures is below POINTS points with 97.5 %
-# confidence: that is the upper end of the 95 % interval of the paired loss. 0.3 points is what a test on
-# 10,000 pictures cannot tell from chance at 97.5 % accuracy (half of Wilson's 95 % interval). On fewer than
-# RECORDED pictures a loss of that size may leave no trace: where none of N is answered otherwise, up to 3 / N
-# of all pictures may be (rule of three; Hanley & Lippman-Hand 1983, JAMA 249).
-POINTS, RECORDED = 0.3, 1000
+THRESHOLD = 0.5
+"""A picture is called REAL where P(REAL) is at least this."""
+
+# `auto` takes a precision whose loss of accuracy on validation pictures is below MAX_ACCURACY_DROP points
+# with 97.5 % confidence: that is the upper end of the 95 % interval of the paired loss. 0.3 points is what a
+# test on 10,000 pictures cannot tell from chance at 97.5 % accuracy (half of Wilson's 95 % interval). On
+# fewer than MIN_SAMPLES pictures a loss of that size may leave no trace: where none of N is answered
+# otherwise, up to 3 / N of all pictures may be (rule of three; Hanley & Lippman-Hand 1983, JAMA 249).
+MAX_ACCURACY_DROP, MIN_SAMPLES = 0.3, 1000
 
 
 class CheckpointError(Exception):
@@ -50,14 +53,13 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class CheckpointMetadata:
     """What is needed to prepare a picture, and to read a probability from a logit.
 
-    positive: what label 1 meant in the training data, by the words of this project:
+    positive_class: what label 1 meant in the training data, by the words of this project:
         REAL is a photograph.
     calibration: what the logit goes through before the sigmoid.
-    threshold: a picture is called REAL where P(REAL) is at least this.
-    domain: what tells pictures like the training data from others; None where nothing does.
+    ood_detector: what tells pictures like the training data from others; None where nothing does.
     int8: the ranges of an int8 engine; empty where they were not looked for.
     recipe, metrics, data: plain values, for people and for `/model`.
     digest: SHA-256 of the file it was read from; empty for one not read from a file.
@@ -65,10 +67,9 @@ class Manifest:
 
     architecture: Architecture
     preprocess: Preprocess
-    positive: Label = "REAL"
+    positive_class: Label = "REAL"
     calibration: Calibration = Calibration()
-    threshold: float = 0.5
-    domain: Domain | None = None
+    ood_detector: MahalanobisDetector | None = None
     int8: tuple[Range, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -76,10 +77,8 @@ class Manifest:
     digest: str = ""
 
     def __post_init__(self) -> None:
-        if self.positive not in get_args(Label):
-            raise ValueError(f"positive must be REAL or FAKE, not {self.positive!r}")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be in [0, 1], not {self.threshold}")
+        if self.positive_class not in get_args(Label):
+            raise ValueError(f"positive_class must be REAL or FAKE, not {self.positive_class!r}")
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
@@ -87,38 +86,37 @@ class Manifest:
 
     def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) as the network itself says it, without calibration. Shapes as for `probability`."""
-        positive = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
-        return positive if self.positive == "REAL" else 1 - positive
+        positive_class = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
+        return positive_class if self.positive_class == "REAL" else 1 - positive_class
 
-    def towards(self, predictions: np.ndarray) -> np.ndarray:
+    def label_sign(self, predictions: np.ndarray) -> np.ndarray:
         """Which way label 1's logit goes where the label that is answered becomes more probable.
 
         predictions: P(REAL) in [0, 1], of shape (N,). Returns float32 of shape (N,): +1 where it rises, -1
-        where it falls. Not the sign of the logit: the calibration's shift, the threshold and `positive` lie
-        between the two.
+        where it falls. Not the sign of the logit: the calibration's shift and `positive_class` lie between
+        the two.
         """
-        real = np.asarray(predictions) >= self.threshold
-        return np.where(real == (self.positive == "REAL"), 1, -1).astype(np.float32)
+        real = np.asarray(predictions) >= THRESHOLD
+        return np.where(real == (self.positive_class == "REAL"), 1, -1).astype(np.float32)
 
     def allows(self, precision: str) -> bool:
-        """Whether this precision loses, by the checkpoint's own record, less than `POINTS` against f32.
+        """Whether this precision loses less than MAX_ACCURACY_DROP points by the checkpoint's own record.
 
         A record without an interval, or of pictures that may have been trained on, allows nothing.
         """
         record = self.metrics.get("precisions", {}).get(precision, {})
-        if record.get("split") != "validation" or record.get("pictures", 0) < RECORDED:
+        if record.get("split") != "validation" or record.get("pictures", 0) < MIN_SAMPLES:
             return False
-        return record.get("points_lost_interval", (0.0, np.inf))[1] < POINTS
+        return record.get("points_lost_interval", (0.0, np.inf))[1] < MAX_ACCURACY_DROP
 
     def values(self) -> dict[str, Any]:
         """As plain values and arrays, but for the digest: that is the file's."""
         return {
             "architecture": asdict(self.architecture),
             "preprocess": asdict(self.preprocess),
-            "positive": self.positive,
+            "positive_class": self.positive_class,
             "calibration": asdict(self.calibration),
-            "threshold": self.threshold,
-            "domain": self.domain and asdict(self.domain),
+            "ood_detector": self.ood_detector and asdict(self.ood_detector),
             "int8": [asdict(one) for one in self.int8],
             "recipe": self.recipe,
             "metrics": self.metrics,
@@ -128,15 +126,14 @@ class Manifest:
     @staticmethod
     def fields(values: dict[str, Any]) -> dict[str, Any]:
         """The fields that `values` gave. Raises KeyError, TypeError or ValueError where one is missing."""
-        domain = values.get("domain")
+        detector = values.get("ood_detector")
         preprocess = values["preprocess"]
         return {
             "architecture": Architecture(**values["architecture"]),
             "preprocess": Preprocess(preprocess["size"], tuple(preprocess["mean"]), tuple(preprocess["std"])),
-            "positive": values["positive"],
+            "positive_class": values["positive_class"],
             "calibration": Calibration(**values["calibration"]),
-            "threshold": values["threshold"],
-            "domain": domain and Domain.of(domain),
+            "ood_detector": detector and MahalanobisDetector.from_dict(detector),
             "int8": tuple(Range(**one) for one in values.get("int8", ())),
             "recipe": values["recipe"],
             "metrics": values["metrics"],

@@ -10,18 +10,18 @@ FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
-class Domain:
-    """A Gaussian over the logarithms of a network's channel means, and how far from its middle is too far.
+class MahalanobisDetector:
+    """A Gaussian over the logarithms of a network's channel means, and how far from its mean is too far.
 
     Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
     Adversarial Attacks", arXiv 1807.03888, with one Gaussian for both classes. The logarithm is ours: it
     makes a channel that falls silent count as much as one that shouts.
 
-    middle: float of shape (D,). whitening: float of shape (D, D); (log means - middle) @ whitening has unit
+    mean: float of shape (D,). whitening: float of shape (D, D); (log means - mean) @ whitening has unit
     covariance over the training pictures. threshold: the largest `distance` that is in the domain.
     """
 
-    middle: np.ndarray
+    mean: np.ndarray
     whitening: np.ndarray
     threshold: float
 
@@ -30,20 +30,18 @@ class Domain:
 
         About 1 for pictures like those trained on.
         """
-        whitened = (log_means(means) - self.middle) @ self.whitening
+        whitened = (log_means(means) - self.mean) @ self.whitening
         return np.sqrt((whitened**2).mean(1))
 
-    def holds(self, means: np.ndarray) -> np.ndarray:
+    def contains(self, means: np.ndarray) -> np.ndarray:
         """Whether each picture is in the domain, bool of shape (N,), by its channel means (N, D)."""
         return self.distance(means) <= self.threshold
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Domain":
+    def from_dict(cls, values: dict[str, Any]) -> "MahalanobisDetector":
         """From its parts by name, arrays or tensors. Raises KeyError where one is missing."""
-        middle, whitening = (
-            np.ascontiguousarray(values[name], np.float32) for name in ("middle", "whitening")
-        )
-        return cls(middle, whitening, float(values["threshold"]))
+        mean, whitening = (np.ascontiguousarray(values[name], np.float32) for name in ("mean", "whitening"))
+        return cls(mean, whitening, float(values["threshold"]))
 
 
 def log_means(means: np.ndarray) -> np.ndarray:

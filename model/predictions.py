@@ -29,23 +29,23 @@ def checked_team(name: str) -> str:
     return name
 
 
-def checked_positive(word: str) -> Label:
+def checked_positive_class(word: str) -> Label:
     """REAL or FAKE: the label whose probability a file of predictions gives. Raises ValueError."""
     for label in get_args(Label):
         if word == label:
             return label
-    raise ValueError(f"positive must be REAL or FAKE, not {word!r}")
+    raise ValueError(f"positive_class must be REAL or FAKE, not {word!r}")
 
 
-def encode(rows: Iterable[Row], positive: Label = "REAL") -> bytes:
+def encode(rows: Iterable[Row], positive_class: Label = "REAL") -> bytes:
     """The file's JSON, `[{"image_id": "1.png", "prediction": 0.00025}, ...]`, in natural order of names.
 
-    `prediction` is the probability of `positive`, to six digits.
+    `prediction` is the probability of `positive_class`, to six digits.
     """
     ordered = sorted(rows, key=lambda row: natural_key(row[0]))
     return json.dumps(
         [
-            {"image_id": name, "prediction": round(p if positive == "REAL" else 1 - p, 6)}
+            {"image_id": name, "prediction": round(p if positive_class == "REAL" else 1 - p, 6)}
             for name, p in ordered
         ]
     ).encode()

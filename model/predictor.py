@@ -11,7 +11,7 @@ import numpy as np
 from model import SHIPPED
 from model.architecture import CHANNEL_MEANS, LAYER
 from model.engines.engine import Engine, open_engine
-from model.metadata import Label, Manifest
+from model.metadata import THRESHOLD, CheckpointMetadata, Label
 
 if TYPE_CHECKING:
     from model.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ PASS_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Reading:
+class Prediction:
     """What the network makes of N pictures.
 
     predictions: P(REAL) in [0, 1], float64 of shape (N,).
@@ -36,10 +36,10 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """label, and the calibrated probability, in [0, 1], of that label.
 
-    Of an UNCERTAIN verdict the confidence is that of the likelier label.
+    Of an UNCERTAIN decision the confidence is that of the likelier label.
     """
 
     label: Label | Literal["UNCERTAIN"]
@@ -52,7 +52,7 @@ class Predictor:
     Heat maps wait for heat maps only: the first one, which may import torch, holds no prediction up.
     """
 
-    def __init__(self, checkpoint: Manifest, engine: Engine, batch_size: int | None = None) -> None:
+    def __init__(self, checkpoint: CheckpointMetadata, engine: Engine, batch_size: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.preprocess = checkpoint.preprocess
         self.engine = engine
@@ -63,7 +63,9 @@ class Predictor:
         self._explaining = threading.Lock()
 
     @classmethod
-    def of(cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None) -> "Predictor":
+    def from_checkpoint(
+        cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None
+    ) -> "Predictor":
         """Of a checkpoint in memory, by torch in f32. Raises ValueError for a device that is not there."""
         from model.engines.torch_engine import TorchEngine
 
@@ -81,30 +83,30 @@ class Predictor:
         """From a checkpoint file; see `model.engines.engine.open_engine` for the arguments and errors."""
         return cls(*open_engine(Path(path), device, engine, precision, cache))
 
-    def read(self, pictures: Pictures, alone: bool = True) -> Reading:
+    def predict(self, pictures: Pictures, use_all_cores: bool = True) -> Prediction:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
 
-        alone: see `model.engines.engine`. A picture's answer does not depend on the others in the list, but
-        for rounding (1e-6).
+        use_all_cores: see `model.engines.engine`. A picture's answer does not depend on the others in the
+        list, but for rounding (1e-6).
         """
-        z, means = self.look(pictures, alone)
-        domain = self.checkpoint.domain
-        return Reading(self.checkpoint.probability(z), domain.holds(means) if domain else None)
+        z, means = self.forward(pictures, use_all_cores)
+        detector = self.checkpoint.ood_detector
+        return Prediction(self.checkpoint.probability(z), detector.contains(means) if detector else None)
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict_proba(self, pictures: Pictures) -> np.ndarray:
         """P(REAL) alone, as `read` gives it."""
-        return self.read(pictures).predictions
+        return self.predict(pictures).predictions
 
     def logits(self, pictures: Pictures) -> np.ndarray:
         """What the network says of label 1 before calibration, float64 of shape (N,)."""
-        return self.look(pictures)[0]
+        return self.forward(pictures)[0]
 
-    def look(self, pictures: Pictures, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, and the channel means that the domain is judged by, float32 of shape (N, CHANNEL_MEANS)."""
+    def forward(self, pictures: Pictures, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, and the channel means that `model.ood` judges by, float32 of shape (N, CHANNEL_MEANS)."""
         parts = []
         for batch in self._parts(pictures):
             with self._lock:
-                parts.append(self.engine.look(batch, alone))
+                parts.append(self.engine.forward(batch, use_all_cores))
         if not parts:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
         return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
@@ -117,26 +119,28 @@ class Predictor:
         Each is of the label that was answered. predictions: P(REAL) as it was answered, of shape (N,); the
         engine is asked where it is not given. Raises ValueError for another number of predictions.
         """
-        towards = self.checkpoint.towards(self.predict(pictures) if predictions is None else predictions)
-        if towards.shape != (len(pictures),):
-            raise ValueError(f"{len(pictures)} pictures need as many predictions, not {towards.shape}")
+        sign = self.checkpoint.label_sign(
+            self.predict_proba(pictures) if predictions is None else predictions
+        )
+        if sign.shape != (len(pictures),):
+            raise ValueError(f"{len(pictures)} pictures need as many predictions, not {sign.shape}")
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
         for number, batch in enumerate(self._parts(pictures)):
             start = number * self.batch_size
             with self._explaining:
-                heat.append(self.engine.explain(batch, towards[start : start + len(batch)], layer))
+                heat.append(self.engine.explain(batch, sign[start : start + len(batch)], layer))
         return np.concatenate(heat)
 
-    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:
-        """The label for a P(REAL), by the checkpoint's threshold.
+    def decide(self, prediction: float, abstain: float = 0.0) -> Decision:
+        """The label for a P(REAL).
 
         It is UNCERTAIN where its confidence is below `abstain`.
         """
-        real = prediction >= self.checkpoint.threshold
+        real = prediction >= THRESHOLD
         confidence = prediction if real else 1 - prediction
         if confidence < abstain:
-            return Verdict("UNCERTAIN", confidence)
-        return Verdict("REAL" if real else "FAKE", confidence)
+            return Decision("UNCERTAIN", confidence)
+        return Decision("REAL" if real else "FAKE", confidence)
 
     def _parts(self, pictures: Pictures) -> Iterator[np.ndarray]:
         """As batches at the network's size."""

@@ -12,9 +12,9 @@ from api.settings import load_settings
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
-from model.metadata import Manifest
+from model.metadata import CheckpointMetadata
 from model.network import build_network
-from model.predictor import Predictor, Reading, Verdict
+from model.predictor import Decision, Prediction, Predictor
 
 
 class MeanPredictor:
@@ -23,16 +23,16 @@ class MeanPredictor:
     Pictures without a bright pixel are out of its domain; it looks at the top left corner.
     """
 
-    checkpoint = Manifest(Architecture(), Preprocess())
+    checkpoint = CheckpointMetadata(Architecture(), Preprocess())
     preprocess = Preprocess()
 
-    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+    def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         means = [picture.mean() / 255 for picture in pictures]
-        return Reading(np.array(means), np.array([picture.max() > 25 for picture in pictures], bool))
+        return Prediction(np.array(means), np.array([picture.max() > 25 for picture in pictures], bool))
 
-    def verdict(self, prediction: float, abstain: float = 0.0) -> Verdict:
-        likelier = Verdict("REAL", prediction) if prediction >= 0.5 else Verdict("FAKE", 1 - prediction)
-        return likelier if likelier.confidence >= abstain else Verdict("UNCERTAIN", likelier.confidence)
+    def decide(self, prediction: float, abstain: float = 0.0) -> Decision:
+        likelier = Decision("REAL", prediction) if prediction >= 0.5 else Decision("FAKE", 1 - prediction)
+        return likelier if likelier.confidence >= abstain else Decision("UNCERTAIN", likelier.confidence)
 
     def explain(self, pictures: list[np.ndarray], *, predictions: np.ndarray | None = None) -> np.ndarray:
         heat = np.zeros((len(pictures), 32, 32), np.float32)

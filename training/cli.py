@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--robustness", action="store_true", help="again with the pictures compressed, blurred, enlarged, ..."
     )
     evaluate.add_argument(
-        "--strange",
+        "--ood",
         action="store_true",
         help="how much of noise, text, ... is found out of the domain",
     )
@@ -188,4 +188,6 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 
 def _add_positive(command: argparse.ArgumentParser, about: str) -> None:
-    command.add_argument("--positive", choices=get_args(Label), default="REAL", help=about)
+    command.add_argument(
+        "--positive", dest="positive_class", choices=get_args(Label), default="REAL", help=about
+    )

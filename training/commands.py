@@ -11,18 +11,18 @@ from model.checkpoint import Checkpoint
 from model.engines.hardware import autocast, pick_device
 from model.files import check_writable
 from model.images.preprocess import Preprocess
-from model.metadata import Label, Manifest
+from model.metadata import CheckpointMetadata, Label
 from model.predictor import Predictor
 from training.data import hackathon
 from training.data.labelled_images import LABELS, DataError, picture_files
-from training.data.overlap import SAME, nearest
+from training.data.overlap import MATCH_RMSE, nearest
+from training.data.reports import check_files, write_csv, write_json
 from training.data.sources import Source, read_test, read_training
 from training.evaluation import audit as audits
 from training.evaluation import deletion, plots, robustness
 from training.evaluation import evaluate as evaluations
 from training.evaluation import ood as limits
 from training.evaluation.metrics import describe, score
-from training.evaluation.reports import check_files, write_csv, write_json
 from training.fitting import run as runs
 from training.fitting.initial_weights import initial_weights
 from training.fitting.loop import ResumeError
@@ -59,13 +59,13 @@ def train(options: Namespace) -> None:
     _check_early(recipe, options)
     start = time.monotonic()
     source = _source(recipe, options)
-    positive = options.label_1 or _looked(source, options)
-    checkpoint = runs.run(recipe, source, options.out, how, positive)
+    positive_class = options.label_1 or _looked(source, options)
+    checkpoint = runs.run(recipe, source, options.out, how, positive_class)
     drawn = plots.plot_run(options.out.parent)
     print("\n" + (options.out.with_name("history.csv")).read_text())
     print(f"on validation, {checkpoint.calibration}:")
     print(describe(checkpoint.metrics["validation"]))
-    _tell_positive(checkpoint)
+    _tell_positive_class(checkpoint)
     print(f"\n{options.out} and {len(drawn)} plots written after {(time.monotonic() - start) / 60:.0f} min")
 
 
@@ -77,7 +77,7 @@ def crossvalidate(options: Namespace) -> None:
     _check_early(recipe, options)
     source = _source(recipe, options)
     if options.sample:
-        source = replace(source, pictures=source.pictures.sample(options.sample))
+        source = replace(source, pictures=source.pictures.subsample(options.sample))
     pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
     scores = score(p, pictures.labels)
     write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
@@ -89,26 +89,26 @@ def evaluate(options: Namespace) -> None:
     """Figures of a checkpoint on labelled pictures, and what more is asked for."""
     check_files(options.json, options.plot)
     predictor = Predictor.load(options.model, options.device, options.engine, options.precision)
-    if options.strange:
-        limits.check_domain(predictor.checkpoint)
+    if options.ood:
+        limits.check_detector(predictor.checkpoint)
     if options.robustness:
         robustness.check_size(predictor.preprocess.size)
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
     start = time.monotonic()
-    found = evaluations.evaluate(predictor, pictures, options.positive)
+    found = evaluations.evaluate(predictor, pictures, options.positive_class)
     seconds = time.monotonic() - start
-    print(f"{options.model} on {options.data}, P({options.positive}) against label 1\n")
+    print(f"{options.model} on {options.data}, P({options.positive_class}) against label 1\n")
     print(describe(found.figures))
     print(f"\n{evaluations.describe_more(found.figures)}")
     print(f"{seconds / len(pictures) * 1000:.2f} ms a picture, {predictor.engine.name}")
-    if found.figures["accuracy"] < 1 - audits.CLEAR:
+    if found.figures["accuracy"] < 1 - audits.MIN_AGREEMENT:
         print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
     report = {
         "model_sha256": predictor.checkpoint.digest,
         "engine": predictor.engine.name,
-        "positive": options.positive,
+        "positive_class": options.positive_class,
         "data": {
             "folder": str(options.data),
             "kind": source.kind,
@@ -121,14 +121,14 @@ def evaluate(options: Namespace) -> None:
         curves = {"before calibration": found.uncalibrated, "after": found.predictions}
         plots.save(options.plot, lambda axes: plots.reliability(axes, curves, pictures.labels))
     if options.robustness:
-        real = pictures.labels if options.positive == "REAL" else 1 - pictures.labels
+        real = pictures.labels if options.positive_class == "REAL" else 1 - pictures.labels
         report["robustness"] = robustness.robustness(predictor, pictures.images, real)
         print("\n" + robustness.describe(report["robustness"]))
-    if options.strange:
-        report["strange"] = limits.found_strange(predictor)
-        print("\n" + limits.describe(report["strange"]))
+    if options.ood:
+        report["ood"] = limits.detection_rates(predictor)
+        print("\n" + limits.describe(report["ood"]))
     if options.deletion:
-        report["deletion"] = deletion.deletion(predictor, pictures.sample(EXPLAINED).images)
+        report["deletion"] = deletion.deletion(predictor, pictures.subsample(EXPLAINED).images)
         print("\n" + deletion.describe(report["deletion"]))
     if options.json:
         write_json(options.json, report)
@@ -155,12 +155,12 @@ def infer(options: Namespace) -> None:
     check_writable(options.out)
     predictor = Predictor.load(options.model, options.device)
     found = inference.infer(options.images, predictor)
-    body = predictions.encode(found.rows, options.positive)
+    body = predictions.encode(found.rows, options.positive_class)
     path = predictions.write(options.out, team, body, found.unreadable)
     for name, reason in found.unreadable:
         print(f"left out: {name}: {reason}", file=sys.stderr)
-    print(f"{len(found.rows)} predictions, each P({options.positive}), written to {path}")
-    _tell_positive(predictor.checkpoint)
+    print(f"{len(found.rows)} predictions, each P({options.positive_class}), written to {path}")
+    _tell_positive_class(predictor.checkpoint)
 
 
 def audit(options: Namespace) -> None:
@@ -170,9 +170,8 @@ def audit(options: Namespace) -> None:
     source = read_test(options.data, predictor.preprocess)
     pictures = source.pictures
     _tell_source(source, options.data)
-    p = predictor.predict(pictures.images)
-    threshold = predictor.checkpoint.threshold
-    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint), threshold)
+    p = predictor.predict_proba(pictures.images)
+    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint))
     order = (-found.suspicion).argsort(kind="stable")
     ranked = ([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"] for i in order)
     write_csv(options.out / "audit.csv", ["name", "label", "suspicion"], ranked)
@@ -197,7 +196,7 @@ def overlap(options: Namespace) -> None:
     pictures = read_test(options.data, size).pictures
     others = read_training(options.other, size).pictures
     index, distance = nearest(pictures.images, others.images)
-    same = distance < SAME
+    same = distance < MATCH_RMSE
     print(f"{same.sum()} of {len(pictures)} pictures of {options.data} stand in {options.other}:")
     for one in (1, 0):
         for other in (1, 0):
@@ -253,7 +252,7 @@ def _looked(source: Source, options: Namespace) -> Label:
     seen, size = source.pictures, Preprocess()
     if seen.images.shape[1] != size.size:
         seen = read_training(options.data, size, options.target).pictures
-    found = runs.look(seen, options.device)
+    found = runs.audit_labels(seen, options.device)
     if found is None:
         print("there is no shipped model to look at the labels with")
         return "REAL"
@@ -281,10 +280,10 @@ def _tell(findings: hackathon.Findings) -> None:
         print(hackathon.describe(findings), file=sys.stderr)
 
 
-def _tell_positive(checkpoint: Manifest) -> None:
+def _tell_positive_class(checkpoint: CheckpointMetadata) -> None:
     if "label_1" not in checkpoint.data:  # a bare state dict
         print("This model does not say what label 1 of its training data was; it is taken to be REAL.")
         return
-    print(f"Label 1 of this model's training data is {checkpoint.positive} in truth", end="")
-    inverted = checkpoint.positive == "FAKE"
+    print(f"Label 1 of this model's training data is {checkpoint.positive_class} in truth", end="")
+    inverted = checkpoint.positive_class == "FAKE"
     print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")

@@ -25,7 +25,7 @@ from model.predictions import unreadable_rows
 
 blueprint = Blueprint("batch", __name__)
 
-NAMED = 20
+MAX_LISTED = 20
 HEAD = 1 << 16  # bytes of a file that tell how many pixels it has
 
 
@@ -63,14 +63,16 @@ def batch() -> Response:
         except TimeoutError as error:
             raise LateProblem("the batch took too long; send several") from error
         if not rows:
-            raise BrokenProblem(_none_readable(unreadable), unreadable=unreadable_rows(unreadable[:NAMED]))
+            raise BrokenProblem(
+                _none_readable(unreadable), unreadable=unreadable_rows(unreadable[:MAX_LISTED])
+            )
         body = predictions.encode(rows, positive)
         predictions.write(Path(settings.output_dir), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
     response.headers["X-Out-Of-Domain-Count"] = str(outside)
     response.headers["X-Prediction"] = f"P({positive})"
-    response.headers["X-Label-1-In-Training-Data"] = service.predictor.checkpoint.positive
+    response.headers["X-Label-1-In-Training-Data"] = service.predictor.checkpoint.positive_class
     return response
 
 
@@ -83,7 +85,7 @@ def _team() -> str:
 
 def _positive() -> Label:
     try:
-        return predictions.checked_positive(request.values.get("positive", "REAL"))  # of query or form
+        return predictions.checked_positive_class(request.values.get("positive", "REAL"))  # of query or form
     except ValueError as error:
         raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 
@@ -161,7 +163,7 @@ def _classify(
 
     def ask() -> None:
         nonlocal outside
-        answers = service.read(pictures, deadline).values
+        answers = service.predict(pictures, deadline).values
         rows.extend((name, answer.prediction) for name, answer in zip(names, answers, strict=True))
         outside += sum(answer.in_domain is False for answer in answers)
         names.clear()

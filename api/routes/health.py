@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint
 
 from api.service import current_service
+from model.metadata import THRESHOLD
 
 blueprint = Blueprint("health", __name__)
 
@@ -34,9 +35,9 @@ def model() -> dict[str, Any]:
         "preprocess": asdict(checkpoint.preprocess),
         "labels": {"1": "REAL", "0": "FAKE"},
         "prediction": "P(REAL)",
-        "label_1_in_training_data": checkpoint.positive,
+        "label_1_in_training_data": checkpoint.positive_class,
         "calibration": asdict(checkpoint.calibration),
-        "threshold": checkpoint.threshold,
+        "threshold": THRESHOLD,
         "domain": f"{size}x{size} RGB pictures like those it was trained on; others are resized",
         "recipe": checkpoint.recipe,
         "data": checkpoint.data,

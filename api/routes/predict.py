@@ -26,12 +26,12 @@ def predict() -> Response:
     parsed = time.monotonic()
     picture = service.picture(data, deadline)
     decoded = time.monotonic()
-    answers = service.read([picture.pixels], deadline)
+    answers = service.predict([picture.pixels], deadline)
     [(prediction, in_domain)] = answers.values
-    verdict = service.predictor.verdict(prediction, abstain)
+    decision = service.predictor.decide(prediction, abstain)
     answer: dict[str, Any] = {
-        "label": verdict.label,
-        "confidence": round(verdict.confidence, 6),
+        "label": decision.label,
+        "confidence": round(decision.confidence, 6),
         "prediction": prediction,
         "in_domain": in_domain,
         "width": picture.width,

@@ -7,7 +7,7 @@ import numpy as np
 
 from model.architecture import LAYER
 from model.engines.cpus import runs_on_cpu
-from model.metadata import Manifest
+from model.metadata import CheckpointMetadata
 
 Kind = Literal["torch", "openvino"]
 Precision = Literal["f32", "bf16", "int8"]
@@ -22,26 +22,26 @@ class Engine(Protocol):
 
     name: str
 
-    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS).
 
-        alone: nobody else waits, and a CPU may put all its cores to this batch. Cores that work on
+        use_all_cores: nobody else waits, and a CPU may put all its cores to this batch. Cores that work on
         one batch together wait for one another at every layer, so that in a crowd each is better off
         with a batch of its own.
         """
         ...
 
-    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
+    def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = LAYER) -> np.ndarray:
         """Grad-CAM heat maps, float32 of shape (N, size, size) in [0, 1].
 
-        towards: float of shape (N,), +1 where the map is to be of label 1 and -1 where of label 0.
+        sign: float of shape (N,), +1 where the map is to be of label 1 and -1 where of label 0.
         """
         ...
 
 
 def open_engine(
     model: Path, device: str = "auto", kind: str = "auto", precision: str = "auto", cache: Path | None = None
-) -> tuple[Manifest, Engine]:
+) -> tuple[CheckpointMetadata, Engine]:
     """What a checkpoint says, and the engine that runs it.
 
     device: `auto`, or a torch device. kind: `torch`, `openvino` or `auto`. precision: `f32`, `bf16`,
@@ -49,7 +49,7 @@ def open_engine(
 
     `auto` is torch on a GPU, in bf16 or f32, and OpenVINO on a CPU, in int8 or f32: in f32 unless the machine
     computes in the other and, by the checkpoint's own record, that loses next to nothing (see
-    `model.metadata.POINTS`). Raises CheckpointError, or ValueError for what cannot be had here.
+    `model.metadata.MAX_ACCURACY_DROP`). Raises CheckpointError, or ValueError for what cannot be had here.
     """
     for value, choice in ((kind, Kind), (precision, Precision)):
         if value != "auto" and value not in get_args(choice):
@@ -65,5 +65,5 @@ def open_engine(
     from model.engines.openvino_engine import OpenVinoEngine
     from model.engines.prepared import prepared
 
-    manifest, folder = prepared(model, cache)
-    return manifest, OpenVinoEngine(manifest, folder, model, precision)
+    metadata, folder = prepared(model, cache)
+    return metadata, OpenVinoEngine(metadata, folder, model, precision)

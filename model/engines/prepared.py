@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from model import ROOT, SHIPPED
-from model.metadata import CheckpointError, Manifest, digest_of
+from model.metadata import CheckpointError, CheckpointMetadata, digest_of
 
 # Counts up when the files are made in another way.
 WAY = 1
 
 
-def prepared(model: Path, cache: Path | None = None) -> tuple[Manifest, Path]:
+def prepared(model: Path, cache: Path | None = None) -> tuple[CheckpointMetadata, Path]:
     """What the checkpoint says, and the folder with its files, which are made first if they are not there.
 
     cache: the folder that keeps such folders; by default `cifake` in the user's own cache. Raises
@@ -42,19 +42,21 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cifake"
 
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
+def write_manifest(metadata: CheckpointMetadata, path: Path) -> None:
     """As a file that numpy reads without unpickling anything."""
-    values = manifest.values() | {"digest": manifest.digest}
-    domain = values.pop("domain") or {}
+    values = metadata.values() | {"digest": metadata.digest}
+    domain = values.pop("ood_detector") or {}
     np.savez(path, json=np.array(json.dumps(values)), **domain)
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> CheckpointMetadata:
     """What `write_manifest` wrote."""
     with np.load(path, allow_pickle=False) as file:
         values = json.loads(str(file["json"]))
         domain = {name: file[name] for name in file.files if name != "json"}
-    return Manifest(**Manifest.fields(values | {"domain": domain or None}), digest=values["digest"])
+    return CheckpointMetadata(
+        **CheckpointMetadata.fields(values | {"ood_detector": domain or None}), digest=values["digest"]
+    )
 
 
 def _make(model: Path, folder: Path) -> None:

@@ -33,15 +33,15 @@ class TorchEngine:
         network = folded(checkpoint.network())
         self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
 
-    def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """See Engine. PyTorch's threads are the process's own: `alone` changes nothing."""
+    def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """See Engine. PyTorch's threads are the process's own: `use_all_cores` changes nothing."""
         with torch.inference_mode(), autocast(self.device, self._precision):
             z, means = logits_and_means(self._network, self._pictures(batch))
         return z.cpu().double().numpy(), means.cpu().float().numpy()  # MPS has no float64
 
-    def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
+    def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = LAYER) -> np.ndarray:
         """See model.engines.engine.Engine."""
-        signs = torch.from_numpy(towards).float().to(self.device)
+        signs = torch.from_numpy(sign).float().to(self.device)
         return grad_cam(self._network, self._pictures(batch), signs, layer).cpu().numpy()
 
     def _pictures(self, batch: np.ndarray) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from model.images.upscaling import original
+from model.images.upscaling import undo_upscaling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class Preprocess:
             )
         if picture.shape[:2] == (self.size, self.size):
             return picture
-        small = original(picture, self.size)
+        small = undo_upscaling(picture, self.size)
         if small is not None:
             return small
         resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)

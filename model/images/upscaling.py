@@ -9,10 +9,10 @@ from PIL.Image import Resampling
 KERNELS = (Resampling.NEAREST, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
 MOST_TIMES = 16
 # Root mean square in grey levels: what rounding leaves, and mild compression of the enlargement.
-SAME = 3.0
+MATCH_RMSE = 3.0
 
 
-def original(picture: np.ndarray, size: int) -> np.ndarray | None:
+def undo_upscaling(picture: np.ndarray, size: int) -> np.ndarray | None:
     """The (size, size) picture that this one was enlarged from; None if it does not look like it.
 
     picture: RGB, uint8 of shape (H, W, 3), H and W multiples of `size` up to 16 of them. Enlarging is
@@ -25,7 +25,7 @@ def original(picture: np.ndarray, size: int) -> np.ndarray | None:
     if height % size or width % size or min(times) < 1 or max(times) > MOST_TIMES or times == {1}:
         return None
     planes = picture.transpose(2, 0, 1).astype(np.float32)
-    best, least = None, SAME
+    best, least = None, MATCH_RMSE
     for kernel in KERNELS:
         (up, down), (across, back) = _matrices(size, height, kernel), _matrices(size, width, kernel)
         small = np.clip(np.rint(down @ planes @ back.T), 0, 255)

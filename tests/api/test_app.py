@@ -13,7 +13,7 @@ from api.settings import load_settings
 from model import ROOT
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointError
-from model.predictor import Reading
+from model.predictor import Prediction
 from tests.conftest import MeanPredictor, served
 
 
@@ -36,9 +36,9 @@ def test_the_model_is_warm_before_the_first_request() -> None:
         def __init__(self) -> None:
             self.seen: list[tuple[int, bool]] = []
 
-        def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
-            self.seen.append((len(pictures), alone))
-            return super().read(pictures)
+        def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
+            self.seen.append((len(pictures), use_all_cores))
+            return super().predict(pictures)
 
     predictor = Counting()
     app = served(predictor)

@@ -21,14 +21,14 @@ class Engine:
         self.let = threading.Semaphore(0)
         self.busy = threading.Lock()
 
-    def __call__(self, questions: list[int], alone: bool) -> list[int]:
+    def __call__(self, items: list[int], alone: bool) -> list[int]:
         assert self.busy.acquire(blocking=False), "two batches at once"
-        self.batches.append(questions)
+        self.batches.append(items)
         self.alone.append(alone)
         self.begun.release()
         assert self.let.acquire(timeout=10)
         self.busy.release()
-        return [2 * question for question in questions]
+        return [2 * item for item in items]
 
 
 class Desk:
@@ -38,12 +38,12 @@ class Desk:
         self.engine = Engine()
         self.batcher: Batcher[int, int] = Batcher(self.engine, **limits)
         self.pool = ThreadPoolExecutor(40)
-        self.first = self.ask([0])
+        self.first = self.submit([0])
         assert self.engine.begun.acquire(timeout=10)
 
-    def ask(self, questions: list[int], seconds: float = 10) -> "Future[Answers[int]]":
+    def submit(self, items: list[int], seconds: float = 10) -> "Future[Answers[int]]":
         waiting = self.batcher.waiting
-        future = self.pool.submit(self.batcher.ask, questions, seconds)
+        future = self.pool.submit(self.batcher.submit, items, seconds)
         until = time.monotonic() + 10
         while self.batcher.waiting == waiting and not future.done() and not self.engine.begun._value:
             assert time.monotonic() < until
@@ -55,15 +55,15 @@ class Desk:
 
 
 def test_alone_nobody_waits() -> None:
-    batcher = Batcher(lambda questions, alone: [2 * question for question in questions])
-    answers = batcher.ask([3])
+    batcher = Batcher(lambda items, alone: [2 * item for item in items])
+    answers = batcher.submit([3])
     assert answers.values == [6]
-    assert batcher.ask([4, 5]).values == [8, 10]
+    assert batcher.submit([4, 5]).values == [8, 10]
 
 
 def test_what_comes_while_it_computes_is_computed_together() -> None:
     desk = Desk(size=4)
-    rest = [desk.ask([number]) for number in range(1, 7)]
+    rest = [desk.submit([number]) for number in range(1, 7)]
     desk.let_all()
     assert [future.result(10).values for future in [desk.first, *rest]] == [[2 * n] for n in range(7)]
     assert desk.engine.batches == [[0], [1, 2, 3, 4], [5, 6]]
@@ -74,9 +74,9 @@ def test_what_comes_while_it_computes_is_computed_together() -> None:
 
 def test_singles_and_lists_take_turns() -> None:
     desk = Desk(size=2)
-    desk.ask([10, 11])
-    desk.ask([20, 21])
-    singles = [desk.ask([number]) for number in range(1, 6)]
+    desk.submit([10, 11])
+    desk.submit([20, 21])
+    singles = [desk.submit([number]) for number in range(1, 6)]
     desk.let_all()
     singles[-1].result(10)
     desk.pool.shutdown()
@@ -85,22 +85,22 @@ def test_singles_and_lists_take_turns() -> None:
 
 
 def test_no_room() -> None:
-    desk = Desk(room=2)
-    waiting = [desk.ask([1]), desk.ask([2])]
+    desk = Desk(max_queue=2)
+    waiting = [desk.submit([1]), desk.submit([2])]
     with pytest.raises(QueueFullError):
-        desk.batcher.ask([3])
+        desk.batcher.submit([3])
     desk.let_all()
     assert [future.result(10).values for future in waiting] == [[2], [4]]
     desk.pool.shutdown()
-    assert desk.batcher.ask([1, 2, 3]).values == [2, 4, 6]  # an idle engine has room for any batch
+    assert desk.batcher.submit([1, 2, 3]).values == [2, 4, 6]  # an idle engine has room for any batch
 
 
 def test_what_is_late_is_never_computed() -> None:
     desk = Desk()
-    late = desk.ask([1], seconds=0.02)
+    late = desk.submit([1], seconds=0.02)
     with pytest.raises(DeadlineError):
         late.result(10)
-    after = desk.ask([2])
+    after = desk.submit([2])
     desk.let_all()
     assert after.result(10).values == [4]
     assert desk.engine.batches == [[0], [2]]
@@ -108,8 +108,8 @@ def test_what_is_late_is_never_computed() -> None:
 
 def test_time_that_is_up_when_the_batch_is_made() -> None:
     desk = Desk()
-    late = desk.ask([1], seconds=10)
-    after = desk.ask([2])
+    late = desk.submit([1], seconds=10)
+    after = desk.submit([2])
     next(iter(desk.batcher._queues[0])).deadline = 0
     desk.let_all()
     with pytest.raises(DeadlineError):
@@ -121,23 +121,23 @@ def test_time_that_is_up_when_the_batch_is_made() -> None:
 def test_an_error_is_told_to_all_of_its_batch_and_the_next_goes_on() -> None:
     broken = [True]
 
-    def compute(questions: list[int], alone: bool) -> list[int]:
+    def compute(items: list[int], alone: bool) -> list[int]:
         if broken.pop() if broken else False:
             raise RuntimeError("out of order")
-        return questions
+        return items
 
     batcher = Batcher(compute)
     with pytest.raises(RuntimeError, match="out of order"):
-        batcher.ask([1])
-    assert batcher.ask([2]).values == [2]
+        batcher.submit([1])
+    assert batcher.submit([2]).values == [2]
 
 
 def test_many_threads_each_get_their_own_answer() -> None:
-    batcher = Batcher(lambda questions, alone: [2 * question for question in questions], size=8)
+    batcher = Batcher(lambda items, alone: [2 * item for item in items], size=8)
 
     def ask(number: int) -> list[int]:
         several = list(range(number, number + 1 + number % 3))
-        return batcher.ask(several, 10).values
+        return batcher.submit(several, 10).values
 
     with ThreadPoolExecutor(16) as pool:
         for number, values in enumerate(pool.map(ask, range(500))):
@@ -150,31 +150,31 @@ def test_what_is_late_already_is_not_queued(seconds: float) -> None:
     desk = Desk()
     for _ in range(3):
         with pytest.raises(DeadlineError):
-            desk.batcher.ask([1], seconds)
+            desk.batcher.submit([1], seconds)
     assert desk.batcher.waiting == 0
     desk.let_all()
     assert desk.first.result(10).values == [0]
-    assert desk.batcher.ask([2], 10).values == [4]
+    assert desk.batcher.submit([2], 10).values == [4]
 
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_more_or_fewer_questions_than_fit_are_refused(count: int) -> None:
-    batcher = Batcher(lambda questions, alone: questions, size=4)
-    with pytest.raises(ValueError, match="1 to 4 questions"):
-        batcher.ask([0] * count)
+    batcher = Batcher(lambda items, alone: items, size=4)
+    with pytest.raises(ValueError, match="1 to 4 items"):
+        batcher.submit([0] * count)
 
 
 def test_an_engine_that_loses_answers_is_an_error() -> None:
-    with pytest.raises(ValueError, match="2 questions were given 1 answers"):
-        Batcher(lambda questions, alone: questions[:1]).ask([1, 2])
+    with pytest.raises(ValueError, match="2 items were given 1 answers"):
+        Batcher(lambda items, alone: items[:1]).submit([1, 2])
 
 
 def test_lists_wait_however_many() -> None:
-    desk = Desk(size=4, room=1)
-    lists = [desk.ask([number, number + 1]) for number in (10, 20, 30)]
-    single = desk.ask([1])
+    desk = Desk(size=4, max_queue=1)
+    lists = [desk.submit([number, number + 1]) for number in (10, 20, 30)]
+    single = desk.submit([1])
     with pytest.raises(QueueFullError):
-        desk.batcher.ask([2])
+        desk.batcher.submit([2])
     desk.let_all()
     assert [future.result(10).values for future in lists] == [[20, 22], [40, 42], [60, 62]]
     assert single.result(10).values == [2]
@@ -195,27 +195,27 @@ def interleave(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     chance = random.Random(seed)
     busy = [False]
 
-    def compute(questions: list[int], alone: bool) -> list[int]:
+    def compute(items: list[int], alone: bool) -> list[int]:
         assert not busy[0], "two batches at once"
-        assert 1 <= len(questions) <= 3
+        assert 1 <= len(items) <= 3
         busy[0] = True
         scheduler.wait(lambda: False, chance.choice([0.0, 0.0, 1.0, 3.0]))
         busy[0] = False
         if chance.random() < 0.1:
             raise OutOfOrderError
-        return [2 * question for question in questions]
+        return [2 * item for item in items]
 
-    batcher: Batcher[int, int] = Batcher(compute, size=3, room=2)
+    batcher: Batcher[int, int] = Batcher(compute, size=3, max_queue=2)
     ends: list[str] = []
 
     def caller(number: int) -> None:
         for turn in range(3):
             count = chance.choice([1, 1, 1, 2, 3])
-            questions = [100 * number + 10 * turn + i for i in range(count)]
+            items = [100 * number + 10 * turn + i for i in range(count)]
             seconds = chance.choice([-1.0, 0.0, 0.5, 2.0, 5.0, float("inf")])
             begun = scheduler.now
             try:
-                assert batcher.ask(questions, seconds).values == [2 * question for question in questions]
+                assert batcher.submit(items, seconds).values == [2 * item for item in items]
                 ends.append("answered")
             except DeadlineError:
                 assert scheduler.now >= begun + max(0.0, seconds)
@@ -232,7 +232,7 @@ def interleave(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Whatever became of the others, the engine still answers."""
         scheduler.wait(lambda: len(ends) == 15, 1000.0)
         with suppress(OutOfOrderError):
-            assert batcher.ask([7], 50.0).values == [14]
+            assert batcher.submit([7], 50.0).values == [14]
         assert not any(batcher._queues)
 
     scheduler.spawn(last)

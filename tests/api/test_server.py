@@ -72,7 +72,7 @@ def test_a_picture_over_the_wire(server: tuple[str, subprocess.Popen]) -> None:
     shipped = Predictor.load(device="cpu", engine="auto", precision="auto")
     status, answer = post(f"{url}/predict", encode(noise(3)))
     assert status == 200
-    assert answer["prediction"] == pytest.approx(shipped.predict([noise(3)])[0], abs=1e-5)
+    assert answer["prediction"] == pytest.approx(shipped.predict_proba([noise(3)])[0], abs=1e-5)
 
 
 def test_a_client_that_sends_too_much_reads_why(server: tuple[str, subprocess.Popen]) -> None:

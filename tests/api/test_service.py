@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from model.predictor import Reading
+from model.predictor import Prediction
 from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
@@ -22,13 +22,13 @@ class Held(MeanPredictor):
         self.sizes: list[int] = []
         self.alone: list[bool] = []
 
-    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+    def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         if self.warm:
             self.sizes.append(len(pictures))
-            self.alone.append(alone)
+            self.alone.append(use_all_cores)
             self.begun.release()
             assert self.let.wait(10)
-        return super().read(pictures)
+        return super().predict(pictures)
 
 
 def held(**settings: int) -> tuple[Flask, Held]:

@@ -27,10 +27,10 @@ BATCH, PICTURES = 32, 10_000
 def engine_alone(predictor: Predictor, seconds: float) -> float:
     """Pictures a second, in batches of 32 that lie ready."""
     batch = np.stack([noise(seed) for seed in range(BATCH)])
-    predictor.look(batch)
+    predictor.forward(batch)
     count, start = 0, time.monotonic()
     while time.monotonic() < start + seconds:
-        predictor.look(batch)
+        predictor.forward(batch)
         count += BATCH
     return count / (time.monotonic() - start)
 

@@ -17,7 +17,7 @@ def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "a" / "model.pth"
     saved = replace(
         random_checkpoint,
-        positive="FAKE",
+        positive_class="FAKE",
         calibration=Calibration(1.5, 1.2, -0.1),
         recipe={"name": "x"},
         metrics={"accuracy": 0.5},
@@ -111,10 +111,9 @@ def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) ->
         Checkpoint.load(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("change", [{"positive": "real"}, {"threshold": 1.5}])
-def test_senseless_values_are_refused(change: dict, random_checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="positive|threshold"):
-        replace(random_checkpoint, **change)
+def test_senseless_values_are_refused(random_checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="positive_class"):
+        replace(random_checkpoint, positive_class="real")  # type: ignore[arg-type]
 
 
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:

@@ -41,7 +41,7 @@ def test_it_is_the_reference_librarys(sign: int, layer: str, shipped: Predictor)
 
 
 def test_one_map_a_picture_whatever_the_layer(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor.of(random_checkpoint, "cpu", batch_size=2)
+    predictor = Predictor.from_checkpoint(random_checkpoint, "cpu", batch_size=2)
     pictures = [noise(seed, 40, 40) for seed in range(3)]
     for layer in STAGES:
         heat = predictor.explain(pictures, layer)
@@ -76,25 +76,23 @@ def test_it_points_at_the_only_thing_there_is(random_checkpoint: Checkpoint) -> 
         grad_cam(network, picture, torch.ones(2), "layer1")
 
 
-@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 @pytest.mark.parametrize(
     "change",
     [
         {"calibration": Calibration(shift=50.0)},
         {"calibration": Calibration(shift=-50.0)},
-        {"threshold": 1e-9},
-        {"threshold": 1 - 1e-9},
     ],
 )
 def test_it_is_of_the_label_that_is_answered(
-    change: dict, positive: str, random_checkpoint: Checkpoint
+    change: dict, positive_class: str, random_checkpoint: Checkpoint
 ) -> None:
     """One label for all pictures, which the sign of the logit does not know."""
-    checkpoint = replace(random_checkpoint, positive=positive, **change)
-    predictor = Predictor.of(checkpoint, "cpu", batch_size=2)
+    checkpoint = replace(random_checkpoint, positive_class=positive_class, **change)
+    predictor = Predictor.from_checkpoint(checkpoint, "cpu", batch_size=2)
     pictures = np.stack([noise(seed) for seed in range(5)])
-    [label] = {predictor.verdict(p).label for p in predictor.predict(pictures)}
-    signs = np.full(5, 1 if label == positive else -1, np.float32)
+    [label] = {predictor.decide(p).label for p in predictor.predict_proba(pictures)}
+    signs = np.full(5, 1 if label == positive_class else -1, np.float32)
     expected = predictor.engine.explain(pictures, signs)
     np.testing.assert_allclose(predictor.explain(pictures), expected, atol=1e-5)
     assert np.abs(expected - predictor.engine.explain(pictures, -signs)).max() > 0.1
@@ -113,10 +111,10 @@ def test_predictions_do_not_wait_for_heat_maps(random_checkpoint: Checkpoint) ->
     class Slow:
         name = "slow"
 
-        def look(self, batch: np.ndarray, alone: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
             return np.zeros(len(batch)), np.zeros((len(batch), 1), np.float32)
 
-        def explain(self, batch: np.ndarray, towards: np.ndarray, layer: str = LAYER) -> np.ndarray:
+        def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = LAYER) -> np.ndarray:
             together.append(not running.acquire(blocking=False))
             begun.set()
             assert end.wait(10)

@@ -6,31 +6,34 @@ from hypothesis import strategies as st
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.images.preprocess import Preprocess
-from model.metadata import Manifest
+from model.metadata import THRESHOLD, CheckpointMetadata
 
 CALIBRATIONS = st.builds(
     Calibration, st.floats(0.05, 20), st.floats(0.25, 4), st.floats(-5, 5)
 )  # what training.fitting.calibration may find
 
 
-@given(st.floats(-4, 4), st.floats(0, 1), CALIBRATIONS, st.sampled_from(["REAL", "FAKE"]))
+@given(st.floats(-4, 4), CALIBRATIONS, st.sampled_from(["REAL", "FAKE"]))
 @settings(deadline=None, derandomize=True)
-def test_towards_is_where_the_answer_becomes_surer(
-    z: float, threshold: float, calibration: Calibration, positive: str
+def test_label_sign_is_where_the_answer_becomes_surer(
+    z: float, calibration: Calibration, positive_class: str
 ) -> None:
-    manifest = Manifest(
-        Architecture(), Preprocess(), positive=positive, calibration=calibration, threshold=threshold
+    metadata = CheckpointMetadata(
+        Architecture(),
+        Preprocess(),
+        positive_class=positive_class,
+        calibration=calibration,
     )
-    [prediction] = before = manifest.probability(np.array([z]))
-    [sign] = towards = manifest.towards(before)
-    assert abs(sign) == 1
-    [after] = manifest.probability(z + towards)
-    assert after >= prediction if prediction >= threshold else after <= prediction
+    [prediction] = before = metadata.probability(np.array([z]))
+    sign = metadata.label_sign(before)
+    assert np.abs(sign).tolist() == [1]
+    [after] = metadata.probability(z + sign)
+    assert after >= prediction if prediction >= THRESHOLD else after <= prediction
 
 
-@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
-def test_towards_by_hand(positive: str) -> None:
-    manifest = Manifest(Architecture(), Preprocess(), positive=positive, threshold=0.7)  # type: ignore[arg-type]
-    towards = manifest.towards(np.array([0.0, 0.6, 0.7, 1.0]))
-    assert towards.dtype == np.float32
-    assert (towards * (1 if positive == "REAL" else -1)).tolist() == [-1, -1, 1, 1]
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
+def test_label_sign_by_hand(positive_class: str) -> None:
+    metadata = CheckpointMetadata(Architecture(), Preprocess(), positive_class=positive_class)  # type: ignore[arg-type]
+    sign = metadata.label_sign(np.array([0.0, 0.4, 0.5, 1.0]))
+    assert sign.dtype == np.float32
+    assert (sign * (1 if positive_class == "REAL" else -1)).tolist() == [-1, -1, 1, 1]

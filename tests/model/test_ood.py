@@ -7,10 +7,10 @@ import torch
 
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointError
-from model.ood import FLOOR, Domain
+from model.ood import FLOOR, MahalanobisDetector
 
-# Middle at exp(1) and exp(2), one unit of distance at twice as much in the first, three times in the second.
-DOMAIN = Domain(np.array([1.0, 2.0]), np.diag([1 / np.log(2), 1 / np.log(3)]), threshold=1.5)
+# Mean at exp(1) and exp(2), one unit of distance at twice as much in the first, three times in the second.
+DETECTOR = MahalanobisDetector(np.array([1.0, 2.0]), np.diag([1 / np.log(2), 1 / np.log(3)]), threshold=1.5)
 
 
 def means(*factors: float) -> np.ndarray:
@@ -18,33 +18,33 @@ def means(*factors: float) -> np.ndarray:
 
 
 def test_distance_by_hand() -> None:
-    assert DOMAIN.distance(means(1, 1))[0] == pytest.approx(0, abs=1e-5)
-    assert DOMAIN.distance(means(2, 1))[0] == pytest.approx(np.sqrt(1 / 2), rel=1e-4)
-    assert DOMAIN.distance(means(1 / 2, 9))[0] == pytest.approx(np.sqrt((1 + 4) / 2), rel=1e-4)
+    assert DETECTOR.distance(means(1, 1))[0] == pytest.approx(0, abs=1e-5)
+    assert DETECTOR.distance(means(2, 1))[0] == pytest.approx(np.sqrt(1 / 2), rel=1e-4)
+    assert DETECTOR.distance(means(1 / 2, 9))[0] == pytest.approx(np.sqrt((1 + 4) / 2), rel=1e-4)
 
 
 def test_near_is_in_and_far_is_out() -> None:
     several = np.concatenate([means(1, 1), means(2, 3), means(1, 27), -FLOOR / 2 * np.ones((1, 2))])
-    assert DOMAIN.holds(several).tolist() == [True, True, False, False]
-    assert DOMAIN.holds(np.empty((0, 2))).tolist() == []
+    assert DETECTOR.contains(several).tolist() == [True, True, False, False]
+    assert DETECTOR.contains(np.empty((0, 2))).tolist() == []
 
 
 def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(random_checkpoint, domain=DOMAIN).save(tmp_path / "x.pth")
-    loaded = Checkpoint.load(tmp_path / "x.pth").domain
+    replace(random_checkpoint, ood_detector=DETECTOR).save(tmp_path / "x.pth")
+    loaded = Checkpoint.load(tmp_path / "x.pth").ood_detector
     assert loaded is not None
-    assert loaded.threshold == DOMAIN.threshold
-    np.testing.assert_allclose(loaded.middle, DOMAIN.middle)
-    np.testing.assert_allclose(loaded.whitening, DOMAIN.whitening, rtol=1e-6)
+    assert loaded.threshold == DETECTOR.threshold
+    np.testing.assert_allclose(loaded.mean, DETECTOR.mean)
+    np.testing.assert_allclose(loaded.whitening, DETECTOR.whitening, rtol=1e-6)
 
 
-def test_half_a_domain_is_refused(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(random_checkpoint, domain=DOMAIN).save(tmp_path / "x.pth")
+def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    replace(random_checkpoint, ood_detector=DETECTOR).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
-    del content["domain"]["whitening"]
+    del content["ood_detector"]["whitening"]
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="incomplete checkpoint.*whitening"):
         Checkpoint.load(tmp_path / "x.pth")
-    del content["domain"]  # as in files from before there was one
+    del content["ood_detector"]  # as in files from before there was one
     torch.save(content, tmp_path / "x.pth")
-    assert Checkpoint.load(tmp_path / "x.pth").domain is None
+    assert Checkpoint.load(tmp_path / "x.pth").ood_detector is None

@@ -37,9 +37,9 @@ def test_what_is_no_team(name: str) -> None:
 
 
 def test_what_is_no_label() -> None:
-    assert predictions.checked_positive("FAKE") == "FAKE"
+    assert predictions.checked_positive_class("FAKE") == "FAKE"
     with pytest.raises(ValueError, match="REAL or FAKE, not 'fake'"):
-        predictions.checked_positive("fake")
+        predictions.checked_positive_class("fake")
 
 
 def test_files_of_a_team(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from model import SHIPPED
 from model.architecture import CHANNEL_MEANS
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from model.ood import Domain, log_means
-from model.predictor import Predictor, Verdict
+from model.ood import MahalanobisDetector, log_means
+from model.predictor import Decision, Predictor
 from tests.pictures import noise
 
 
 def test_alone_or_in_a_batch(shipped: Predictor) -> None:
     pictures = [noise(seed) for seed in range(64)]
-    together = shipped.predict(pictures)
-    alone = np.concatenate([shipped.predict([picture]) for picture in pictures])
+    together = shipped.predict_proba(pictures)
+    alone = np.concatenate([shipped.predict_proba([picture]) for picture in pictures])
     np.testing.assert_allclose(alone, together, atol=1e-5)
     assert together.min() >= 0
     assert together.max() <= 1
@@ -28,67 +28,74 @@ def test_alone_or_in_a_batch(shipped: Predictor) -> None:
 def test_more_pictures_than_a_batch_keep_their_order(random_checkpoint: Checkpoint) -> None:
     pictures = [noise(seed) for seed in range(11)]
     small, large = (
-        Predictor.of(random_checkpoint, "cpu", batch_size=4),
-        Predictor.of(random_checkpoint, "cpu"),
+        Predictor.from_checkpoint(random_checkpoint, "cpu", batch_size=4),
+        Predictor.from_checkpoint(random_checkpoint, "cpu"),
     )
     np.testing.assert_allclose(small.logits(pictures), large.logits(pictures), atol=1e-5)
 
 
 def test_sizes_may_be_mixed(shipped: Predictor) -> None:
-    mixed = shipped.predict([noise(0), noise(1, 64, 48)])
+    mixed = shipped.predict_proba([noise(0), noise(1, 64, 48)])
     resized = shipped.preprocess.resize(noise(1, 64, 48))
-    np.testing.assert_allclose(mixed, shipped.predict([noise(0), resized]), atol=1e-6)
+    np.testing.assert_allclose(mixed, shipped.predict_proba([noise(0), resized]), atol=1e-6)
 
 
 def test_nothing_gives_nothing(shipped: Predictor) -> None:
-    assert shipped.predict([]).shape == (0,)
+    assert shipped.predict_proba([]).shape == (0,)
 
 
 def test_prediction_is_the_sigmoid_of_the_calibrated_logit(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor.of(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu")
+    predictor = Predictor.from_checkpoint(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu")
     expected = torch.sigmoid(torch.tensor(predictor.logits([noise()])) / 2)
-    np.testing.assert_allclose(predictor.predict([noise()]), expected, atol=1e-9)
+    np.testing.assert_allclose(predictor.predict_proba([noise()]), expected, atol=1e-9)
 
 
 def test_extreme_logits_do_not_overflow(random_checkpoint: Checkpoint) -> None:
     weights = dict(random_checkpoint.weights)
     weights["fc.bias"] = torch.tensor([-5000.0])
-    assert Predictor.of(replace(random_checkpoint, weights=weights), "cpu").predict([noise()])[0] < 1e-300
+    assert (
+        Predictor.from_checkpoint(replace(random_checkpoint, weights=weights), "cpu").predict_proba(
+            [noise()]
+        )[0]
+        < 1e-300
+    )
 
 
 def test_label_one_as_fake_is_turned_round(random_checkpoint: Checkpoint) -> None:
-    real = Predictor.of(random_checkpoint, "cpu").predict([noise()])
-    fake = Predictor.of(replace(random_checkpoint, positive="FAKE"), "cpu").predict([noise()])
+    real = Predictor.from_checkpoint(random_checkpoint, "cpu").predict_proba([noise()])
+    fake = Predictor.from_checkpoint(replace(random_checkpoint, positive_class="FAKE"), "cpu").predict_proba(
+        [noise()]
+    )
     np.testing.assert_allclose(real + fake, 1)
 
 
-def test_verdict_follows_the_threshold(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor.of(replace(random_checkpoint, threshold=0.7), "cpu")
-    assert predictor.verdict(0.7).label == "REAL"
-    assert predictor.verdict(0.69).label == "FAKE"
-    assert predictor.verdict(0.2).confidence == pytest.approx(0.8)
+def test_decision_follows_the_threshold(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor.from_checkpoint(random_checkpoint, "cpu")
+    assert predictor.decide(0.5).label == "REAL"
+    assert predictor.decide(0.499).label == "FAKE"
+    assert predictor.decide(0.2).confidence == pytest.approx(0.8)
 
 
-def test_verdict_may_abstain(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor.of(random_checkpoint, "cpu")
-    assert predictor.verdict(0.85, abstain=0.9) == Verdict("UNCERTAIN", 0.85)
-    assert predictor.verdict(0.125, abstain=0.9) == Verdict("UNCERTAIN", 0.875)
-    assert predictor.verdict(0.9, abstain=0.9).label == "REAL"
-    assert predictor.verdict(0.05, abstain=0.9).label == "FAKE"
+def test_decision_may_abstain(random_checkpoint: Checkpoint) -> None:
+    predictor = Predictor.from_checkpoint(random_checkpoint, "cpu")
+    assert predictor.decide(0.85, abstain=0.9) == Decision("UNCERTAIN", 0.85)
+    assert predictor.decide(0.125, abstain=0.9) == Decision("UNCERTAIN", 0.875)
+    assert predictor.decide(0.9, abstain=0.9).label == "REAL"
+    assert predictor.decide(0.05, abstain=0.9).label == "FAKE"
 
 
 def test_reading_tells_what_is_out_of_the_domain(random_checkpoint: Checkpoint) -> None:
     pictures = [noise(seed) for seed in range(4)]
-    assert Predictor.of(random_checkpoint, "cpu").read(pictures).in_domain is None
-    _, means = Predictor.of(random_checkpoint, "cpu").look(pictures)
-    distances = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
-    domain = Domain(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
-    knowing = Predictor.of(replace(random_checkpoint, domain=domain), "cpu")
-    in_domain = knowing.read(pictures).in_domain
+    assert Predictor.from_checkpoint(random_checkpoint, "cpu").predict(pictures).in_domain is None
+    _, means = Predictor.from_checkpoint(random_checkpoint, "cpu").forward(pictures)
+    distances = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
+    domain = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
+    knowing = Predictor.from_checkpoint(replace(random_checkpoint, ood_detector=domain), "cpu")
+    in_domain = knowing.predict(pictures).in_domain
     assert in_domain is not None
     assert in_domain.tolist() == (distances <= domain.threshold).tolist()
     assert in_domain.sum() == 2
-    assert knowing.read([]).in_domain.shape == (0,)  # type: ignore[union-attr]
+    assert knowing.predict([]).in_domain.shape == (0,)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("linear", [True, False])
@@ -105,7 +112,7 @@ def test_hackathon_state_dict_answers(linear: bool, tmp_path: Path) -> None:
     batch = torch.from_numpy(predictor.preprocess.pack([noise()])).permute(0, 3, 1, 2)
     output = network.eval()(predictor.preprocess.normalise(batch))
     expected = torch.sigmoid(output) if linear else output
-    np.testing.assert_allclose(predictor.predict([noise()]), expected.detach().numpy()[0], atol=1e-5)
+    np.testing.assert_allclose(predictor.predict_proba([noise()]), expected.detach().numpy()[0], atol=1e-5)
 
 
 def test_shipped_model_is_whole(shipped: Predictor) -> None:
@@ -124,6 +131,6 @@ def test_shipped_model_on_real_pictures(shipped: Predictor, data: Path) -> None:
     right = []
     for label, real in (("REAL", True), ("FAKE", False)):
         files = sorted((data / "cifake" / "test" / label).iterdir())[::10]
-        predictions = shipped.predict([decode(path.read_bytes()).pixels for path in files])
+        predictions = shipped.predict_proba([decode(path.read_bytes()).pixels for path in files])
         right += list((predictions >= 0.5) == real)
     assert np.mean(right) > 0.955

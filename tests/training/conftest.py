@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Path:
         "recipe": {
             "name": "hackathon",
             "init": "shipped",
-            "optimiser": "sgd",
+            "optimizer": "sgd",
             "learning_rate": 0.005,
             "batch_size": 64,
             "architecture": {"stem": "small-pool", "head": "linear"},

@@ -19,7 +19,7 @@ from training.fitting.recipes import RECIPES
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cifake", "hackathon"):
-        recipe = replace(RECIPES[name], cycles=((8,),), batch_size=8, validation=0.2)
+        recipe = replace(RECIPES[name], lr_cycles=((8,),), batch_size=8, validation_fraction=0.2)
         monkeypatch.setitem(RECIPES, name, recipe)
 
 
@@ -54,13 +54,13 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     arguments = ["evaluate", "--data", str(tree), "--model", str(out), "--json", str(report)]
     arguments += ["--device", "cpu"]
     diagram = tmp_path / "report" / "reliability.png"
-    assert cli.main([*arguments, "--robustness", "--strange", "--deletion", "--plot", str(diagram)]) == 0
+    assert cli.main([*arguments, "--robustness", "--ood", "--deletion", "--plot", str(diagram)]) == 0
     assert diagram.is_file()
     figures = json.loads(report.read_text())
     assert figures["pictures"] == 9
     assert figures["model_sha256"] == checkpoint.digest
     assert figures["robustness"]["as they are"]["accuracy"] == figures["accuracy"]
-    assert figures["strange"].keys() == KINDS.keys()
+    assert figures["ood"].keys() == KINDS.keys()
     assert figures["deletion"]["pictures"] == 9
     assert f"accuracy   {figures['accuracy']:.2%}" in capsys.readouterr().out
 
@@ -89,7 +89,7 @@ def test_from_the_hackathons_tree_to_its_zip(
     printed = capsys.readouterr().out
     assert "tensors start from shipped" in printed
     assert "Label 1 of this model's training data is FAKE in truth" in printed
-    assert Checkpoint.load(Path(out)).positive == "FAKE"
+    assert Checkpoint.load(Path(out)).positive_class == "FAKE"
 
     assert cli.main(["submission", "--team", "x"]) == 1
     assert "infer data/hackathon/test_images --team x" in capsys.readouterr().err
@@ -257,7 +257,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_read(
 @pytest.mark.parametrize(
     ("change", "option", "sentence"),
     [
-        ({}, "--strange", "does not know its domain"),
+        ({}, "--ood", "does not know its domain"),
         ({"preprocess": Preprocess(40)}, "--robustness", "multiples of 16"),
     ],
 )
@@ -324,9 +324,9 @@ def test_numbers_that_mean_nothing_are_refused(
 def test_a_bare_state_dict_claims_nothing_of_its_labels(
     random_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands._tell_positive(random_checkpoint)
+    commands._tell_positive_class(random_checkpoint)
     assert "does not say what label 1" in capsys.readouterr().out
-    commands._tell_positive(replace(random_checkpoint, data={"label_1": "FAKE"}, positive="FAKE"))
+    commands._tell_positive_class(replace(random_checkpoint, data={"label_1": "FAKE"}, positive_class="FAKE"))
     assert "is FAKE in truth" in capsys.readouterr().out
 
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from model.images.preprocess import Preprocess
 from model.predictions import natural_key
-from training.data.labelled_images import DataError, Pictures, picture_files, read_pictures, subfolder
-from training.evaluation.reports import listed
+from training.data.labelled_images import DataError, LabelledImages, picture_files, read_pictures, subfolder
+from training.data.reports import listed
 
 WORDS = {"real": 1, "fake": 0}
-NAMED = 10
+MAX_LISTED = 10
 
 Target = Literal["folder", "detector", "mixture"]
 
@@ -119,7 +119,7 @@ def meta(everything: list[Example]) -> list[dict[str, Any]]:
     ]
 
 
-def read(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple[Pictures, Findings]:
+def read(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple[LabelledImages, Findings]:
     """The labelled pictures and what is wrong with them.
 
     target: `folder`, the label is the folder's word; `detector`, it is the organisers' detector's,
@@ -155,7 +155,7 @@ def read(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple
 
 def describe(findings: Findings) -> str:
     """A line for each kind of fault: how often, and where."""
-    return "\n".join(f"{kind}: {len(names)}: {listed(names, NAMED)}" for kind, names in findings.items())
+    return "\n".join(f"{kind}: {len(names)}: {listed(names, MAX_LISTED)}" for kind, names in findings.items())
 
 
 def _opinions(path: Path, findings: Findings) -> dict[int, str | None]:

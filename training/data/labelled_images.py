@@ -22,7 +22,7 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LabelledImages:
     """Pictures with their labels.
 
     images: uint8 of shape (N, size, size, 3), RGB.
@@ -46,17 +46,17 @@ class Pictures:
         """What is trained towards, float32 of shape (N,) in [0, 1]."""
         return self.labels.astype(np.float32) if self.soft is None else self.soft
 
-    def take(self, index: np.ndarray) -> "Pictures":
+    def select(self, index: np.ndarray) -> "LabelledImages":
         """Those at `index`, in that order."""
         names = [self.names[i] for i in index]
         soft = None if self.soft is None else self.soft[index]
-        return Pictures(self.images[index], self.labels[index], names, [], soft)
+        return LabelledImages(self.images[index], self.labels[index], names, [], soft)
 
-    def sample(self, count: int) -> "Pictures":
+    def subsample(self, count: int) -> "LabelledImages":
         """At most `count` of them, evenly spaced: of pictures that stand class by class, each one's share."""
         if len(self) <= count:
             return self
-        return self.take(np.linspace(0, len(self) - 1, count).astype(int))
+        return self.select(np.linspace(0, len(self) - 1, count).astype(int))
 
     def pixel_digests(self) -> list[bytes]:
         """One digest a picture: equal for pictures that are equal pixel by pixel."""
@@ -89,7 +89,7 @@ def subfolder(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def read_split(folder: Path, preprocess: Preprocess) -> Pictures:
+def read_split(folder: Path, preprocess: Preprocess) -> LabelledImages:
     """The pictures in `folder/REAL` and `folder/FAKE`, in capitals or not, brought to the network's size.
 
     Files that cannot be read are left out and named. Raises DataError where a class is empty.
@@ -115,11 +115,13 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def read_pictures(files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess) -> Pictures:
+def read_pictures(
+    files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess
+) -> LabelledImages:
     """The files with their labels, brought to the network's size; names are relative to `folder`."""
     images, kept, unreadable = read_images(files, folder, preprocess)
     names = [str(files[i].relative_to(folder)) for i in kept]
-    return Pictures(images, np.array(labels, np.uint8)[kept], names, unreadable)
+    return LabelledImages(images, np.array(labels, np.uint8)[kept], names, unreadable)
 
 
 def read_images(
@@ -142,20 +144,20 @@ def read_images(
     return images[: len(kept)], kept, unreadable
 
 
-class Distinct(NamedTuple):
+class Deduplicated(NamedTuple):
     """pictures: those that are left. Dropped were
 
     leaked: the number of those that stand elsewhere; repeats: the number of those that stand, with the same
     label, earlier in the data; contradictions: the names of those that stand in it under both labels.
     """
 
-    pictures: Pictures
+    pictures: LabelledImages
     leaked: int
     repeats: int
     contradictions: list[str]
 
 
-def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> Distinct:
+def deduplicate(train: LabelledImages, elsewhere: Iterable[LabelledImages] = ()) -> Deduplicated:
     """Each picture of train once, pixel for pixel, without those that stand in `elsewhere`.
 
     One that stands in train under both labels is dropped under both: nothing says which of them is right.
@@ -176,10 +178,12 @@ def drop_repeats(train: Pictures, elsewhere: Iterable[Pictures] = ()) -> Distinc
             kept.append(found[0])
     names = [train.names[i] for i in sorted(contradictory)]
     repeats = len(train) - leaked - len(kept) - len(contradictory)
-    return Distinct(train.take(np.array(kept, int)), leaked, repeats, names)
+    return Deduplicated(train.select(np.array(kept, int)), leaked, repeats, names)
 
 
-def hold_out(pictures: Pictures, share: float, seed: int) -> tuple[Pictures, Pictures]:
+def train_val_split(
+    pictures: LabelledImages, share: float, seed: int
+) -> tuple[LabelledImages, LabelledImages]:
     """(the rest, a random `share` of each class), drawn by `seed`; both keep at least one of each class."""
     random = np.random.default_rng(seed)
     held = np.zeros(len(pictures), bool)
@@ -189,13 +193,13 @@ def hold_out(pictures: Pictures, share: float, seed: int) -> tuple[Pictures, Pic
             raise DataError("a class needs two different pictures: one to train on, one to validate with")
         count = min(max(1, round(share * len(of_class))), len(of_class) - 1)
         held[random.choice(of_class, count, replace=False)] = True
-    return pictures.take(np.flatnonzero(~held)), pictures.take(np.flatnonzero(held))
+    return pictures.select(np.flatnonzero(~held)), pictures.select(np.flatnonzero(held))
 
 
-def folds(pictures: Pictures, count: int, seed: int) -> Iterator[tuple[Pictures, np.ndarray]]:
+def folds(pictures: LabelledImages, count: int, seed: int) -> Iterator[tuple[LabelledImages, np.ndarray]]:
     """(the rest, index of the pictures held out) for each of `count` parts of equal shares of each class."""
     if np.bincount(pictures.labels, minlength=2).min() < count:
         raise DataError(f"{count} folds need {count} different pictures of each class")
     splits = StratifiedKFold(count, shuffle=True, random_state=seed)
     for rest, held in splits.split(pictures.labels, pictures.labels):
-        yield pictures.take(rest), held
+        yield pictures.select(rest), held

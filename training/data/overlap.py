@@ -5,7 +5,7 @@ import torch
 
 # Two decoders of JPEG agree on its luma but for rounding, and differ in how they bring chroma to full
 # size. Different pictures of CIFAKE are 30 grey levels of luma and more apart.
-SAME = 3.0
+MATCH_RMSE = 3.0
 CHUNK = 500
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601

@@ -6,7 +6,7 @@ from typing import Literal
 
 from model.images.preprocess import Preprocess
 from training.data import hackathon
-from training.data.labelled_images import LABELS, DataError, Pictures, read_split, subfolder
+from training.data.labelled_images import LABELS, DataError, LabelledImages, read_split, subfolder
 
 Kind = Literal["CIFAKE tree", "folder with REAL/ and FAKE/", "hackathon tree"]
 
@@ -22,8 +22,8 @@ class Source:
     """
 
     kind: Kind
-    pictures: Pictures
-    elsewhere: list[Pictures] = field(default_factory=list)
+    pictures: LabelledImages
+    elsewhere: list[LabelledImages] = field(default_factory=list)
     findings: hackathon.Findings = field(default_factory=dict)
 
 

@@ -12,9 +12,9 @@ from PIL import Image, ImageDraw
 from scipy.stats import binomtest
 
 from model.files import atomically
-from model.metadata import Manifest
+from model.metadata import THRESHOLD, CheckpointMetadata
 
-CLEAR = 0.75  # agreement above it, or disagreement, says which way round the labels are
+MIN_AGREEMENT = 0.75  # agreement above it, or disagreement, says which way round the labels are
 NOISE = 0.01  # a share of wrong labels that is worth a word
 COLUMNS, SIDE, CAPTION = 10, 96, 28
 UNKNOWN = "How many are wrong one by one cannot be told: the model has no record of its own errors."
@@ -77,16 +77,15 @@ class Audit:
         return text
 
 
-def audit(predictions: np.ndarray, labels: np.ndarray, error: float | None, threshold: float = 0.5) -> Audit:
+def audit(predictions: np.ndarray, labels: np.ndarray, error: float | None) -> Audit:
     """Hold labels (1 = called REAL, 0 = called FAKE) against P(REAL), both of shape (N,).
 
     error: share, in [0, 1], of pictures that the model itself gets wrong; None where it is not known.
-    threshold: P(REAL) from which on the model calls a picture REAL.
     """
-    agrees = int(((predictions >= threshold) == (labels == 1)).sum())
+    agrees = int(((predictions >= THRESHOLD) == (labels == 1)).sum())
     count = len(labels)
     blind = error is not None and error >= 0.5
-    inverted = not blind and agrees < (1 - CLEAR) * count
+    inverted = not blind and agrees < (1 - MIN_AGREEMENT) * count
     suspicion = np.where((labels == 1) != inverted, 1 - predictions, predictions)
     interval = binomtest(agrees, count).proportion_ci(method="wilson")
     low, high = float(interval.low), float(interval.high)
@@ -97,7 +96,7 @@ def audit(predictions: np.ndarray, labels: np.ndarray, error: float | None, thre
         unknown = (
             "By its own record it is wrong on half of its pictures or more, so it says nothing about them."
         )
-    elif differs[1] >= 1 - CLEAR:
+    elif differs[1] >= 1 - MIN_AGREEMENT:
         unknown = "It does not see the difference that they make, so it says nothing about them."
     elif error is None:
         unknown = UNKNOWN
@@ -109,7 +108,7 @@ def audit(predictions: np.ndarray, labels: np.ndarray, error: float | None, thre
     return Audit(agrees / count, (low, high), inverted, flipped, flipped_interval, suspicion, unknown)
 
 
-def own_error(checkpoint: Manifest) -> float | None:
+def own_error(checkpoint: CheckpointMetadata) -> float | None:
     """The share of pictures that a model gets wrong by its own record; None where it has none."""
     accuracy = checkpoint.metrics.get("validation", {}).get("accuracy")
     return None if accuracy is None else 1 - float(accuracy)

@@ -27,7 +27,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     random = np.random.default_rng(0)
     z = predictor.logits(images)
     predictions = predictor.checkpoint.probability(z)
-    towards = predictor.checkpoint.towards(predictions)
+    sign = predictor.checkpoint.label_sign(predictions)
     heat = predictor.explain(images, layer, predictions)
     calibrated = predictor.checkpoint.calibration
     blurred = np.stack([_blurred(image) for image in images])
@@ -40,7 +40,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     found: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
     for name, order in parts.items():
         without = np.where(_top(order)[..., None], blurred, images)
-        fall = towards * (calibrated(z) - calibrated(predictor.logits(without)))
+        fall = sign * (calibrated(z) - calibrated(predictor.logits(without)))
         mean, interval = mean_interval(fall)
         found[name] = {"fall": mean, "interval": interval}
     return found

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from model.metadata import Label
+from model.metadata import THRESHOLD, Label
 from model.predictor import Predictor
-from training.data.labelled_images import Pictures
+from training.data.labelled_images import LabelledImages
 from training.evaluation.metrics import expected_calibration_error, score
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """predictions, uncalibrated: P(positive) with and without calibration, of shape (N,); figures: of
+    """predictions, uncalibrated: P(positive_class) with and without calibration, of shape (N,); figures: of
     training.evaluation.metrics, and beside them the ECE before calibration and the share in the domain."""
 
     predictions: np.ndarray
@@ -21,20 +21,23 @@ class Evaluation:
     figures: dict[str, Any]
 
 
-def evaluate(predictor: Predictor, pictures: Pictures, positive: Label = "REAL") -> Evaluation:
-    """Judge the probability of `positive` against label 1 of the pictures."""
+def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Label = "REAL") -> Evaluation:
+    """Judge the probability of `positive_class` against label 1 of the pictures."""
     checkpoint = predictor.checkpoint
-    z, means = predictor.look(pictures.images)
+    z, means = predictor.forward(pictures.images)
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
-    threshold = checkpoint.threshold
-    if positive == "FAKE":
-        predictions, uncalibrated = 1 - predictions, 1 - uncalibrated
-        threshold = float(np.nextafter(1 - threshold, 2))  # at the threshold itself the answer is REAL
-    figures = score(predictions, pictures.labels, threshold)
-    figures["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels, threshold)
-    if checkpoint.domain:
-        figures["in_domain"] = float(checkpoint.domain.holds(means).mean())
+    if positive_class == "FAKE":
+        predictions, uncalibrated = _complement(predictions), _complement(uncalibrated)
+    figures = score(predictions, pictures.labels)
+    figures["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels)
+    if checkpoint.ood_detector:
+        figures["in_domain"] = float(checkpoint.ood_detector.contains(means).mean())
     return Evaluation(predictions, uncalibrated, figures)
+
+
+def _complement(predictions: np.ndarray) -> np.ndarray:
+    """P(FAKE), below the threshold where P(REAL) is just at it: there the answer is REAL."""
+    return np.where(predictions == THRESHOLD, np.nextafter(THRESHOLD, 0), 1 - predictions)
 
 
 def describe_more(figures: dict[str, Any]) -> str:

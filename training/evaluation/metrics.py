@@ -6,10 +6,12 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
 
+from model.metadata import THRESHOLD
+
 BINS = 15
 
 
-def score(predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> dict[str, Any]:
+def score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Figures for P(REAL) in [0, 1] against labels (1 = REAL, 0 = FAKE), both of shape (N,).
 
     Precision, recall and F1 are of REAL. The confusion matrix has a row for each true label and a
@@ -18,13 +20,13 @@ def score(predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -
     """
     if len(predictions) != len(labels) or len(np.unique(labels)) != 2:
         raise ValueError("scoring needs one prediction a label, and pictures of both labels")
-    answers = (predictions >= threshold).astype(np.uint8)
+    answers = (predictions >= THRESHOLD).astype(np.uint8)
     right = int((answers == labels).sum())
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, answers, average="binary", zero_division=0.0
     )
-    intervals = bootstrap(predictions, labels, threshold)
+    intervals = bootstrap(predictions, labels)
     rows = confusion_matrix(labels, answers, labels=[1, 0]).tolist()
     return {
         "pictures": len(labels),
@@ -34,7 +36,7 @@ def score(predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -
         "recall": float(recall),
         "f1": float(f1),
         "auroc": float(roc_auc_score(labels, predictions)),
-        "ece": expected_calibration_error(predictions, labels, threshold),
+        "ece": expected_calibration_error(predictions, labels),
         **{f"{name}_interval": interval for name, interval in intervals.items()},
         "log_loss": float(log_loss(labels, predictions)),
         "confusion": {
@@ -44,20 +46,18 @@ def score(predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -
     }
 
 
-def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5) -> float:
+def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Mean distance, in [0, 1], of confidence from accuracy (Guo et al. 2017, arXiv 1706.04599, eq. 3).
 
     Confidence is that of the label answered; bins are 15 of equal width over [0, 1].
     """
-    _, confidence, right = confidence_bins(predictions, labels, threshold)
+    _, confidence, right = confidence_bins(predictions, labels)
     return float(np.abs(confidence - right).sum() / len(labels))
 
 
-def confidence_bins(
-    predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def confidence_bins(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each of 15 bins of confidence: pictures, sum of confidence, right answers, each of shape (15,)."""
-    answers = predictions >= threshold
+    answers = predictions >= THRESHOLD
     confidence = np.where(answers, predictions, 1 - predictions)
     right = answers == (labels == 1)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -65,9 +65,7 @@ def confidence_bins(
     return count, said, hits
 
 
-def bootstrap(
-    predictions: np.ndarray, labels: np.ndarray, threshold: float = 0.5, draws: int = 1000
-) -> dict[str, list[float]]:
+def bootstrap(predictions: np.ndarray, labels: np.ndarray, draws: int = 1000) -> dict[str, list[float]]:
     """The middle 95 % of precision, recall, F1, AUROC and ECE over pictures drawn again with replacement.
 
     Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Each class keeps its
@@ -79,16 +77,16 @@ def bootstrap(
     figures: dict[str, list[float]] = {name: [] for name in ("precision", "recall", "f1", "auroc", "ece")}
     for _ in range(draws):
         positive, negative = (predictions[random.choice(index, len(index))] for index in classes)
-        hits, alarms = int((positive >= threshold).sum()), int((negative >= threshold).sum())
+        hits, alarms = int((positive >= THRESHOLD).sum()), int((negative >= THRESHOLD).sum())
         figures["precision"].append(hits / max(1, hits + alarms))
         figures["recall"].append(hits / len(positive))
         figures["f1"].append(2 * hits / (len(positive) + hits + alarms))
         figures["auroc"].append(_auroc(positive, negative))
         both = np.concatenate([positive, negative])
         truth = np.arange(len(both)) < len(positive)
-        figures["ece"].append(expected_calibration_error(both, truth, threshold))
+        figures["ece"].append(expected_calibration_error(both, truth))
     intervals = {name: np.quantile(values, (0.025, 0.975)) for name, values in figures.items()}
-    excess = np.mean(figures["ece"]) - expected_calibration_error(predictions, labels, threshold)
+    excess = np.mean(figures["ece"]) - expected_calibration_error(predictions, labels)
     intervals["ece"] = np.clip(intervals["ece"] - excess, 0, 1)
     return {name: [float(low), float(high)] for name, (low, high) in intervals.items()}
 

@@ -26,7 +26,7 @@ WORDS = (
 )
 
 
-def strange(count: int, seed: int = 0) -> dict[str, list[np.ndarray]]:
+def ood_images(count: int, seed: int = 0) -> dict[str, list[np.ndarray]]:
     """By kind, `count` different pictures, RGB uint8 of shape (H, W, 3), H = W from 32 to 224 pixels."""
     pictures = {}
     for number, (kind, draw) in enumerate(KINDS.items()):

@@ -9,9 +9,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 from PIL.Image import Resampling
 from scipy.fft import dct, idct
 
+from model.metadata import THRESHOLD
 from model.predictor import Predictor
+from training.data.jpeg import RGB_TO_YCBCR, YCBCR_TO_RGB, reencode
 from training.evaluation.metrics import expected_calibration_error, mean_interval
-from training.fitting.augmentation import TO_RGB, TO_YCC, saved
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -38,24 +39,23 @@ def robustness(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> 
     check_size(images.shape[1])
     table: dict[str, dict[str, Any]] = {}
     first = np.zeros(0)
-    threshold = predictor.checkpoint.threshold
     for name, change in CHANGES.items():
-        readings = [
-            predictor.read([_changed(images[i], change, i) for i in range(start, stop)])
+        predicted = [
+            predictor.predict([_changed(images[i], change, i) for i in range(start, stop)])
             for start, stop in _chunks(len(images))
         ]
-        predictions = np.concatenate([reading.predictions for reading in readings])
-        right = ((predictions >= threshold) == (labels == 1)).astype(float)
+        predictions = np.concatenate([part.predictions for part in predicted])
+        right = ((predictions >= THRESHOLD) == (labels == 1)).astype(float)
         first = first if table else right
         drop, interval = mean_interval(first - right)
         table[name] = {
             "accuracy": float(right.mean()),
             "drop": drop,
             "drop_interval": interval,
-            "ece": expected_calibration_error(predictions, labels, threshold),
+            "ece": expected_calibration_error(predictions, labels),
         }
-        if readings[0].in_domain is not None:
-            table[name]["in_domain"] = float(np.concatenate([r.in_domain for r in readings]).mean())
+        if predicted[0].in_domain is not None:
+            table[name]["in_domain"] = float(np.concatenate([r.in_domain for r in predicted]).mean())
     return table
 
 
@@ -79,7 +79,7 @@ def _changed(picture: np.ndarray, change: Change, number: int) -> np.ndarray:
 
 
 def _saved(picture: Image.Image, _: np.random.Generator, kind: str, quality: int) -> Image.Image:
-    return saved(picture, kind, quality)
+    return reencode(picture, kind, quality)
 
 
 def _blurred(picture: Image.Image, _: np.random.Generator, sigma: float) -> Image.Image:
@@ -122,11 +122,11 @@ def other_decoder(picture: Image.Image, _: np.random.Generator) -> Image.Image:
     transform. Both are linear, along rows and columns alike: one matrix undoes the first and does the second.
     Sides are multiples of 16 pixels.
     """
-    ycc = np.asarray(picture) @ TO_YCC.numpy().astype(float).T
+    ycc = np.asarray(picture) @ RGB_TO_YCBCR.numpy().astype(float).T
     rows, columns = _redecode(picture.height), _redecode(picture.width)
     for channel in (1, 2):
         ycc[..., channel] = rows @ ycc[..., channel] @ columns.T
-    return _image(ycc @ TO_RGB.numpy().astype(float).T)
+    return _image(ycc @ YCBCR_TO_RGB.numpy().astype(float).T)
 
 
 def _image(values: np.ndarray) -> Image.Image:

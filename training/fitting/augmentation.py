@@ -1,19 +1,14 @@
 """Augmentation of whole batches of uint8 pictures, before normalisation."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-# JPEG's colour transform: full-range BT.601 (ITU-T T.871). Rows: Y, Cb - 128, Cr - 128.
-TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-TO_RGB = torch.linalg.inv(TO_YCC)
-
+from training.data.jpeg import RGB_TO_YCBCR, YCBCR_TO_RGB, jpeg_reencode
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -24,14 +19,14 @@ class Augmentation:
 
     flip: mirror half of the pictures left to right.
     shift: pixels by which the window that is trained on may reach past the picture's edge.
-    decoder: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
-    recompress: share of pictures that are saved as JPEG once more, at a quality from
-        `lowest_quality` to 95.
-    blur: share of pictures that are blurred, by a Gaussian of 0.2 to `widest_blur` pixels.
+    chroma_upsampling: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
+    jpeg_reencode: share of pictures that are saved as JPEG once more, at a quality from
+        `min_jpeg_quality` to 95.
+    blur: share of pictures that are blurred, by a Gaussian of 0.2 to `max_blur_sigma` pixels.
     zoom: share of pictures of which a window, four fifths of the side or more, is brought to full size.
-    noise: share of pictures that get Gaussian noise of up to `loudest_noise` grey levels.
-    tone: share of pictures whose brightness and contrast change, each by up to a quarter.
-    grey: share of pictures that lose their colour.
+    noise: share of pictures that get Gaussian noise of up to `max_noise_std` grey levels.
+    color_jitter: share of pictures whose brightness and contrast change, each by up to a quarter.
+    grayscale: share of pictures that lose their colour.
     rotate: degrees by which a picture is turned at most, either way.
     brightness: share by which every picture is made brighter or darker at most.
 
@@ -41,16 +36,16 @@ class Augmentation:
 
     flip: bool = True
     shift: int = 2
-    decoder: float = 0.25
-    recompress: float = 0.15
-    lowest_quality: int = 25
+    chroma_upsampling: float = 0.25
+    jpeg_reencode: float = 0.15
+    min_jpeg_quality: int = 25
     blur: float = 0.15
-    widest_blur: float = 1.2
+    max_blur_sigma: float = 1.2
     zoom: float = 0.08
     noise: float = 0.06
-    loudest_noise: float = 8.0
-    tone: float = 0.1
-    grey: float = 0.03
+    max_noise_std: float = 8.0
+    color_jitter: float = 0.1
+    grayscale: float = 0.03
     rotate: float = 0.0
     brightness: float = 0.0
 
@@ -59,13 +54,13 @@ class Augmentation:
         # What happens to files comes first: JPEG's 8x8 and 2x2 grids start at a file's corner, not at a
         # shifted one.
         changes: list[tuple[float, Change]] = [
-            (self.decoder, redraw_chroma),
+            (self.chroma_upsampling, resample_chroma),
             (self.zoom, zoom),
             (self.blur, self._blur),
             (self.noise, self._noise),
-            (self.tone, tone),
-            (self.grey, grey),
-            (self.recompress, self._recompress),
+            (self.color_jitter, color_jitter),
+            (self.grayscale, grayscale),
+            (self.jpeg_reencode, self._recompress),
         ]
         for share, change in changes:
             if share:
@@ -83,21 +78,29 @@ class Augmentation:
         return crop(batch, size, self.shift, random)
 
     def _blur(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        return blur(batch, 0.2 + torch.rand(len(batch), generator=random) * (self.widest_blur - 0.2))
+        return blur(batch, 0.2 + torch.rand(len(batch), generator=random) * (self.max_blur_sigma - 0.2))
 
     def _noise(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        loudness = torch.rand((len(batch), 1, 1, 1), generator=random) * self.loudest_noise
+        loudness = torch.rand((len(batch), 1, 1, 1), generator=random) * self.max_noise_std
         return _rounded(batch + loudness * torch.randn(batch.shape, generator=random))
 
     def _recompress(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        qualities = torch.randint(self.lowest_quality, 96, (len(batch),), generator=random)
+        qualities = torch.randint(self.min_jpeg_quality, 96, (len(batch),), generator=random)
         pictures = batch.permute(0, 2, 3, 1).numpy()
-        saved = [jpeg(picture, int(q)) for picture, q in zip(pictures, qualities, strict=True)]
+        saved = [jpeg_reencode(picture, int(q)) for picture, q in zip(pictures, qualities, strict=True)]
         return torch.from_numpy(np.stack(saved)).permute(0, 3, 1, 2)
 
 
 UNCHANGED = Augmentation(
-    flip=False, shift=0, decoder=0.0, recompress=0.0, blur=0.0, zoom=0.0, noise=0.0, tone=0.0, grey=0.0
+    flip=False,
+    shift=0,
+    chroma_upsampling=0.0,
+    jpeg_reencode=0.0,
+    blur=0.0,
+    zoom=0.0,
+    noise=0.0,
+    color_jitter=0.0,
+    grayscale=0.0,
 )
 
 
@@ -109,18 +112,6 @@ def _some(batch: Tensor, share: float, random: torch.Generator, change: Change) 
     batch = batch.clone()
     batch[chosen] = change(batch[chosen], random)
     return batch
-
-
-def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    """An RGB picture, uint8 of shape (H, W, 3), saved as JPEG at `quality` 1 to 95 and read again."""
-    return np.asarray(saved(Image.fromarray(picture), "JPEG", quality))
-
-
-def saved(picture: Image.Image, kind: str, quality: int) -> Image.Image:
-    """The picture saved in a format with losses and read again, as RGB."""
-    file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
-    return Image.open(file).convert("RGB")
 
 
 def blur(batch: Tensor, sigma: Tensor) -> Tensor:
@@ -150,26 +141,26 @@ def zoom(batch: Tensor, random: torch.Generator) -> Tensor:
     return _resampled(batch, matrix)
 
 
-def tone(batch: Tensor, random: torch.Generator) -> Tensor:
+def color_jitter(batch: Tensor, random: torch.Generator) -> Tensor:
     """Brightness and contrast (about the mean luma) multiplied by 3/4 to 5/4. Batch is uint8 (N, 3, H, W)."""
     brightness, contrast = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=random) / 2
     mean = _luma(batch).mean((1, 2, 3), keepdim=True)
     return _rounded(((batch - mean) * contrast + mean) * brightness)
 
 
-def grey(batch: Tensor, _random: torch.Generator) -> Tensor:
+def grayscale(batch: Tensor, _random: torch.Generator) -> Tensor:
     """Each picture's luma in all three channels. Batch is uint8 (N, 3, H, W)."""
     return _rounded(_luma(batch).expand(batch.shape))
 
 
-def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
+def resample_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     """Chroma brought to half resolution and back, mixed with the original by a random weight.
 
     JPEG stores chroma at half resolution, and decoders differ in how they bring it back:
     libjpeg-turbo by a triangle filter, libjpeg 7 and later by a larger inverse DCT, others by
     repeating it. Batch is uint8 of shape (N, 3, H, W), H and W even.
     """
-    ycc = torch.einsum("ij,njhw->nihw", TO_YCC, batch.float())
+    ycc = torch.einsum("ij,njhw->nihw", RGB_TO_YCBCR, batch.float())
     half = F.avg_pool2d(ycc[:, 1:], 2)
     kinds = [
         half.repeat_interleave(2, 2).repeat_interleave(2, 3),
@@ -180,12 +171,12 @@ def redraw_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
     redrawn = torch.stack(kinds)[kind, torch.arange(len(batch))]
     weight = torch.rand((len(batch), 1, 1, 1), generator=random)
     chroma = torch.lerp(ycc[:, 1:], redrawn, weight)
-    rgb = torch.einsum("ij,njhw->nihw", TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
+    rgb = torch.einsum("ij,njhw->nihw", YCBCR_TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
     return _rounded(rgb)
 
 
 def _luma(batch: Tensor) -> Tensor:
-    return (batch * TO_YCC[0].view(3, 1, 1)).sum(1, keepdim=True)
+    return (batch * RGB_TO_YCBCR[0].view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def _rounded(batch: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from training.evaluation.reports import write_csv
+from training.data.reports import write_csv
 from training.fitting.recipes import Recipe
 
 
@@ -16,7 +16,7 @@ class Epoch:
     """
 
     epoch: int
-    window: int
+    crop_size: int
     train_loss: float
     train_accuracy: float
     validation_loss: float
@@ -27,7 +27,7 @@ class Epoch:
 def describe(row: Epoch) -> str:
     """A line of the table of epochs."""
     return (
-        f"epoch {row.epoch:3d}  window {row.window:3d}"
+        f"epoch {row.epoch:3d}  crop {row.crop_size:3d}"
         f"  train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}"
         f"  validation loss {row.validation_loss:.4f} accuracy {row.validation_accuracy:.2%}"
         f"  {row.seconds:.0f} s"
@@ -46,13 +46,13 @@ def best_of(history: list[Epoch]) -> Epoch:
 
 def last_cycle(history: list[Epoch], recipe: Recipe) -> list[Epoch]:
     """The epochs of the cycle that was come to."""
-    _, within = recipe.place(len(history))
+    _, within = recipe.locate(len(history))
     return history[len(history) - 1 - within :]
 
 
 def stalled(history: list[Epoch], recipe: Recipe) -> bool:
     """Whether `patience` epochs on whole pictures of this cycle went by without a better validation loss."""
-    _, within = recipe.place(len(history) + 1)
+    _, within = recipe.locate(len(history) + 1)
     rows = history[len(history) - within :]
-    whole = [row for row in rows if row.window == max(recipe.windows)]
+    whole = [row for row in rows if row.crop_size == max(recipe.crop_sizes)]
     return len(whole) > recipe.patience and best_of(rows) not in whole[-recipe.patience :]

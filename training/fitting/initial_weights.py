@@ -13,7 +13,7 @@ from model.architecture import Architecture
 from model.checkpoint import Checkpoint
 from model.network import build_network
 from model.predictor import Predictor
-from training.data.labelled_images import Pictures
+from training.data.labelled_images import LabelledImages
 from training.fitting.recipes import Recipe
 
 IMAGENET = ResNet18_Weights.IMAGENET1K_V1
@@ -48,8 +48,8 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     return fitting
 
 
-def turned(
-    weights: dict[str, Tensor], recipe: Recipe, pictures: Pictures, device: str = "auto"
+def negate_inverted_head(
+    weights: dict[str, Tensor], recipe: Recipe, pictures: LabelledImages, device: str = "auto"
 ) -> tuple[dict[str, Tensor], float]:
     """The weights, their last layer negated if they are wrong on more than half of `pictures`.
 
@@ -61,7 +61,7 @@ def turned(
     if own.keys() - weights.keys():
         return weights, math.nan
     checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
-    z = Predictor.of(checkpoint, device).logits(pictures.images)
+    z = Predictor.from_checkpoint(checkpoint, device).logits(pictures.images)
     right = float(((z > 0) == (pictures.labels == 1)).mean())
     if right >= 0.5:
         return weights, right

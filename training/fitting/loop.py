@@ -18,7 +18,7 @@ from model.files import atomically
 from model.metadata import CheckpointError
 from model.network import build_network, logits
 from model.predictor import PASS_PIXELS
-from training.data.labelled_images import Pictures
+from training.data.labelled_images import LabelledImages
 from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, size_of
 from training.fitting.history import Epoch, best_of, describe, last_cycle, stalled
@@ -29,7 +29,7 @@ from training.fitting.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """weights: the averaged weights of the last cycle's epoch with the lowest validation loss.
 
     Earlier cycles are on the way: they may have ended better on pictures as they are, before the network
@@ -48,14 +48,14 @@ class ResumeError(Exception):
 
 def train(
     recipe: Recipe,
-    training: Pictures,
-    validation: Pictures,
+    training: LabelledImages,
+    validation: LabelledImages,
     state_path: Path,
     first_weights: dict[str, Tensor] | None = None,
     resume: bool = False,
     device: str = "auto",
     precision: str = "auto",
-) -> Trained:
+) -> TrainingResult:
     """Train the recipe's network; the state after each epoch goes to `state_path`.
 
     With `resume` the run goes on from that state and ends as an unbroken run would: all randomness
@@ -64,7 +64,7 @@ def train(
     refused. precision: see training.fitting.precision. Raises ResumeError, or NotFiniteError, with the state
     as it was after the last epoch.
     """
-    run = _Run(recipe, training, first_weights or {}, pick_device(device))
+    run = _Trainer(recipe, training, first_weights or {}, pick_device(device))
     identity = {
         "recipe": repr(recipe),
         "data": training.digest(),
@@ -100,11 +100,11 @@ def train(
         start = time.monotonic()
         train_loss, train_accuracy = run.epoch(epoch)
         validation_loss, validation_accuracy = run.validate(validation)
-        size = size_of(run.network, run.average.module)
+        size = size_of(run.network, run.ema.module)
         check_finite(epoch, {"validation loss": validation_loss, "weight": size})
         row = Epoch(
             epoch=epoch,
-            window=recipe.windows[epoch - 1],
+            crop_size=recipe.crop_sizes[epoch - 1],
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             validation_loss=validation_loss,
@@ -119,16 +119,16 @@ def train(
         with atomically(state_path) as file:
             state = {"history": rows, "best": best, "precision": asdict(run.precision)}
             torch.save({**identity, **parts, **state}, file)
-        left = sum((side / row.window) ** 2 for side in recipe.windows[epoch:]) * row.seconds / 60
+        left = sum((side / row.crop_size) ** 2 for side in recipe.crop_sizes[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {left:.0f} min left")
-    return Trained(best, best_of(last_cycle(history, recipe)), history, run.precision)
+    return TrainingResult(best, best_of(last_cycle(history, recipe)), history, run.precision)
 
 
-class _Run:
+class _Trainer:
     """The network in training and all that moves with it."""
 
     def __init__(
-        self, recipe: Recipe, training: Pictures, first_weights: dict[str, Tensor], on: torch.device
+        self, recipe: Recipe, training: LabelledImages, first_weights: dict[str, Tensor], on: torch.device
     ) -> None:
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.architecture)
@@ -137,11 +137,11 @@ class _Run:
         self.on = on
         self.precision = Choice("f32", {})
         self.network = network.to(on).to(memory_format=torch.channels_last)
-        self.optimiser = _optimiser(recipe, self.network)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True
+        self.optimizer = _optimizer(recipe, self.network)
+        self.ema = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
-        self.pruning = Pruning(len(training), recipe.prune)
+        self.pruning = Pruning(len(training), recipe.prune_ratio)
         self.distillation = Distillation(len(training))
         self.images = torch.from_numpy(training.images).permute(0, 3, 1, 2)
         self.labels = torch.from_numpy(training.labels).float()
@@ -154,26 +154,24 @@ class _Run:
         """What has to be saved for the run to go on, by name."""
         return {
             "network": self.network,
-            "average": self.average,
-            "optimiser": self.optimiser,
+            "ema": self.ema,
+            "optimizer": self.optimizer,
             "pruning": self.pruning,
             "distillation": self.distillation,
         }
 
     def averaged(self) -> dict[str, Tensor]:
         """A copy of the averaged weights."""
-        return {
-            name: tensor.detach().cpu().clone() for name, tensor in self.average.module.state_dict().items()
-        }
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.ema.module.state_dict().items()}
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Train one epoch, counted from 1. Returns its mean loss and accuracy over all pictures."""
         recipe, on = self.recipe, self.on
         random = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
         torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout
-        cycle, within = recipe.place(epoch)
-        last = within == len(recipe.cycles[cycle]) - 1
-        learn_from_earlier = recipe.distil[min(cycle, len(recipe.distil) - 1)]
+        cycle, within = recipe.locate(epoch)
+        last = within == len(recipe.lr_cycles[cycle]) - 1
+        learn_from_earlier = recipe.distill_weight[min(cycle, len(recipe.distill_weight) - 1)]
         if within == 0 and learn_from_earlier:
             self.distillation.ask(self._said_by)
         order, weights = self.pruning.choose(random, everything=cycle == 0 or last)
@@ -185,7 +183,7 @@ class _Run:
         for step in bar:
             part = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             chosen = order[part]
-            batch = recipe.augmentation(self.images[chosen], recipe.windows[epoch - 1], random).to(on)
+            batch = recipe.augmentation(self.images[chosen], recipe.crop_sizes[epoch - 1], random).to(on)
             label = self.labels[chosen].to(on)
             smooth = self.targets[chosen] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
             target = self.distillation.towards(chosen, smooth, learn_from_earlier).to(on)
@@ -193,13 +191,13 @@ class _Run:
             with autocast(on, self.precision.precision):
                 z = logits(self.network, recipe.preprocess.normalise(batch)).float()
             losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
-            for group in self.optimiser.param_groups:
-                group["lr"] = recipe.rate(epoch, (step + 0.5) / steps)
-            self.optimiser.zero_grad()
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.lr_at(epoch, (step + 0.5) / steps)
+            self.optimizer.zero_grad()
             (weight * losses).mean().backward()
             norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-            self.optimiser.step()
-            self.average.update_parameters(self.network)
+            self.optimizer.step()
+            self.ema.update_parameters(self.network)
             self.pruning.record(chosen, losses)
             right = ((z.detach() > 0) == (label > 0.5)).float()
             loss = (weight * losses.detach()).sum()
@@ -213,10 +211,10 @@ class _Run:
         return lost / total, hits / total
 
     @torch.inference_mode()
-    def validate(self, pictures: Pictures) -> tuple[float, float]:
+    def validate(self, pictures: LabelledImages) -> tuple[float, float]:
         """Mean loss and accuracy of the averaged weights on whole pictures."""
         images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
-        z = self._logits(self.average.module, images)
+        z = self._logits(self.ema.module, images)
         labels = torch.from_numpy(pictures.labels).float()
         loss = F.binary_cross_entropy_with_logits(z, labels)
         return float(loss), float(((z > 0) == (labels > 0.5)).float().mean())
@@ -236,13 +234,13 @@ class _Run:
         return torch.cat([logits(network, normalise(batch.to(self.on))) for batch in batches]).cpu()
 
 
-def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     # Weight decay on matrices only: batch norm's scales and all biases have nothing to overfit with.
     groups = [
         {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if recipe.optimiser == "adam":
+    if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.learning_rate)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True)
 

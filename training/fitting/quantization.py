@@ -14,9 +14,9 @@ from model.engines.engine import Engine
 from model.engines.openvino_engine import OpenVinoEngine
 from model.engines.quantization import ranges_of
 from model.engines.torch_engine import TorchEngine
-from model.metadata import Manifest, Range
+from model.metadata import THRESHOLD, CheckpointMetadata, Range
 from model.predictor import Predictor
-from training.data.labelled_images import DataError, Pictures, drop_repeats, hold_out
+from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
 from training.data.sources import Source
 from training.evaluation.metrics import mean_interval
 
@@ -31,7 +31,7 @@ def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
     if slowly. Raises DataError where the source does not hold these pictures.
     """
     training, validation = shares(plain, source)
-    checkpoint = replace(plain, int8=int8_ranges(plain, training.sample(CALIBRATED).images))
+    checkpoint = replace(plain, int8=int8_ranges(plain, training.subsample(CALIBRATED).images))
     with tempfile.TemporaryDirectory() as folder:
         ranged = Path(folder) / "model.pth"
         checkpoint.save(ranged)
@@ -40,7 +40,7 @@ def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
             "bf16": TorchEngine(plain, "cpu", "bf16"),
             "int8": OpenVinoEngine(plain, Path(folder), ranged, "int8"),
         }
-        reference = Predictor.of(plain, "cpu").logits(validation.images)
+        reference = Predictor.from_checkpoint(plain, "cpu").logits(validation.images)
         record = {
             name: {"split": "validation"}
             | cost(plain, Predictor(plain, engine).logits(validation.images), reference, validation.labels)
@@ -49,16 +49,16 @@ def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
     return replace(checkpoint, metrics=plain.metrics | {"precisions": record})
 
 
-def shares(checkpoint: Manifest, source: Source) -> tuple[Pictures, Pictures]:
+def shares(checkpoint: CheckpointMetadata, source: Source) -> tuple[LabelledImages, LabelledImages]:
     """The pictures that a checkpoint was trained on, and those that it was validated with.
 
     Drawn again as training.fitting.run drew them. Raises DataError where they are not the same pictures.
     """
     recipe, recorded = checkpoint.recipe, checkpoint.data.get("validation", {}).get("sha256")
-    if recorded is None or not {"validation", "seed"} <= recipe.keys():
+    if recorded is None or not {"validation_fraction", "seed"} <= recipe.keys():
         raise DataError("this checkpoint does not say which pictures it was validated with")
-    sound = drop_repeats(source.pictures, source.elsewhere).pictures
-    training, validation = hold_out(sound, recipe["validation"], recipe["seed"])
+    sound = deduplicate(source.pictures, source.elsewhere).pictures
+    training, validation = train_val_split(sound, recipe["validation_fraction"], recipe["seed"])
     if validation.digest() != recorded:
         raise DataError(
             "this checkpoint was validated with other pictures: --data has to be the data, and --target the "
@@ -84,14 +84,16 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
     return ranges_of(found)
 
 
-def cost(manifest: Manifest, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def cost(
+    metadata: CheckpointMetadata, z: np.ndarray, reference: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
     """What logits (N,) lose against the reference's: points of accuracy, and the share answered otherwise.
 
     labels: 0 or 1, of shape (N,), by the words of the data itself, whatever label 1 is in truth. The interval
     is at 95 %, that of a difference between paired shares (Wald's; see training.evaluation.robustness).
     """
-    one, other = (manifest.probability(part) >= manifest.threshold for part in (z, reference))
-    real = (labels == 1) == (manifest.positive == "REAL")
+    one, other = (metadata.probability(part) >= THRESHOLD for part in (z, reference))
+    real = (labels == 1) == (metadata.positive_class == "REAL")
     right, right_before = ((answers == real).astype(float) for answers in (one, other))
     lost, interval = mean_interval(right_before - right)
     return {
@@ -103,7 +105,7 @@ def cost(manifest: Manifest, z: np.ndarray, reference: np.ndarray, labels: np.nd
     }
 
 
-def describe(checkpoint: Manifest) -> str:
+def describe(checkpoint: CheckpointMetadata) -> str:
     """A checkpoint's record for people, and whether `auto` takes the precision by it."""
     lines = []
     for name, one in checkpoint.metrics["precisions"].items():

@@ -28,7 +28,7 @@ def infer(folder: Path, predictor: Predictor) -> Inferred:
     for start in range(0, len(files), CHUNK):
         part = files[start : start + CHUNK]
         images, kept, broken = read_images(part, folder, predictor.preprocess)
-        rows += zip([part[i].name for i in kept], predictor.predict(images).tolist(), strict=True)
+        rows += zip([part[i].name for i in kept], predictor.predict_proba(images).tolist(), strict=True)
         unreadable += broken
     if not rows:
         raise DataError(f"{folder} holds no picture that can be read, of {len(files)} files")

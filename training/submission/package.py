@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from model.files import atomically
-from training.evaluation.reports import listed
+from training.data.reports import listed
 from training.submission.slides import presentation
 
-NAMED = 5
+MAX_LISTED = 5
 
 
 class SubmissionError(Exception):
@@ -43,7 +43,7 @@ def check(predictions: bytes, expected: list[str]) -> list[dict[str, Any]]:
         },
     }
     if any(faults.values()):
-        told = [f"{fault}: {listed(sorted(found), NAMED)}" for fault, found in faults.items() if found]
+        told = [f"{fault}: {listed(sorted(found), MAX_LISTED)}" for fault, found in faults.items() if found]
         raise SubmissionError("; ".join(told))
     return rows
 

@@ -48,7 +48,7 @@ def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -
         [
             f"ResNet18, {architecture['stem']} stem, {architecture['head']} head, input "
             f"{recipe['preprocess']['size']} px; first weights: {recipe['init']}",
-            f"Binary cross-entropy, {recipe['optimiser'].upper()}, learning rate "
+            f"Binary cross-entropy, {recipe['optimizer'].upper()}, learning rate "
             f"{recipe['learning_rate']:g}, batch {recipe['batch_size']}",
             f"Best of its epochs by validation loss: {report['best_epoch']}; "
             f"{report['seconds'] / 60:.0f} minutes in all",

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_starting_app
-from model.predictor import Predictor, Reading
+from model.predictor import Prediction, Predictor
 from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
@@ -31,10 +31,10 @@ def test_a_model_that_does_not_answer_is_not_ready(monkeypatch: pytest.MonkeyPat
         warm = False
         let = threading.Event()
 
-        def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+        def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
             if self.warm:
                 assert self.let.wait(20)
-            return super().read(pictures)
+            return super().predict(pictures)
 
     monkeypatch.setattr("api.service.PROBE_SECONDS", 0.05)
     predictor = Stuck()

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from model.predictor import Predictor, Reading
+from model.predictor import Prediction, Predictor
 from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
@@ -51,7 +51,7 @@ def test_forms_agree_with_the_shipped_model(shipped: Predictor) -> None:
     client = served(shipped).test_client()
     data = encode(noise(5))
     predictions = [send(client, data).json["prediction"] for send in FORMS]
-    expected = shipped.predict([noise(5)])[0]
+    expected = shipped.predict_proba([noise(5)])[0]
     np.testing.assert_allclose(predictions, expected, atol=1e-6)
 
 
@@ -165,7 +165,7 @@ def test_abstain_must_be_a_confidence(query: str, client: FlaskClient) -> None:
 def test_what_is_unlike_the_training_data_is_flagged(client: FlaskClient) -> None:
     assert ask(client, "", value=20).json["in_domain"] is False
     unknowing = MeanPredictor()
-    unknowing.read = lambda pictures, alone: Reading(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
+    unknowing.predict = lambda pictures, use_all_cores: Prediction(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
     assert ask(served(unknowing).test_client(), "").json["in_domain"] is None
 
 

@@ -14,16 +14,16 @@ from model.predictor import Predictor
 def predictor() -> Predictor:
     """As the service opens it."""
     opened = Predictor.load(engine="auto", precision="auto")
-    opened.read([np.zeros((32, 32, 3), np.uint8)] * 32, alone=False)
+    opened.predict([np.zeros((32, 32, 3), np.uint8)] * 32, use_all_cores=False)
     return opened
 
 
 def answers(opened: Predictor, files: list[bytes]) -> list[dict[str, Any]]:
     """The core of the service's own answers, for one batch."""
     pictures = [decode(file, shrink=opened.preprocess.resize).pixels for file in files]
-    reading = opened.read(pictures, alone=False)
+    predicted = opened.predict(pictures, use_all_cores=False)
     found = []
-    for prediction in reading.predictions.round(6).tolist():
-        verdict = opened.verdict(prediction)
-        found.append({"label": verdict.label, "confidence": verdict.confidence, "prediction": prediction})
+    for prediction in predicted.predictions.round(6).tolist():
+        decision = opened.decide(prediction)
+        found.append({"label": decision.label, "confidence": decision.confidence, "prediction": prediction})
     return found

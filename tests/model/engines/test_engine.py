@@ -13,7 +13,7 @@ from model.engines.openvino_engine import OpenVinoEngine, choose
 from model.engines.prepared import read_manifest
 from model.engines.torch_engine import TorchEngine
 from model.images.preprocess import Preprocess
-from model.metadata import CheckpointError, Manifest, Range
+from model.metadata import CheckpointError, CheckpointMetadata, Range
 from model.network import build_network, logits_and_means
 from tests.pictures import noise
 
@@ -52,7 +52,7 @@ def reference(model: Path) -> TorchEngine:
 
 
 def assert_close(one: Engine, other: Engine, by: float) -> None:
-    for ours, theirs in zip(one.look(PICTURES), other.look(PICTURES), strict=True):
+    for ours, theirs in zip(one.forward(PICTURES), other.forward(PICTURES), strict=True):
         assert ours.shape == theirs.shape
         assert ours.dtype == theirs.dtype
         assert np.abs(ours - theirs).max() <= by
@@ -63,34 +63,34 @@ def test_folding_changes_nothing(model: Path, reference: TorchEngine) -> None:
     batch = torch.from_numpy(PICTURES).permute(0, 3, 1, 2)
     with torch.inference_mode():
         z, means = logits_and_means(checkpoint.network(), checkpoint.preprocess.normalise(batch))
-    np.testing.assert_allclose(reference.look(PICTURES)[0], z, atol=1e-5)
-    np.testing.assert_allclose(reference.look(PICTURES)[1], means, atol=1e-5)
+    np.testing.assert_allclose(reference.forward(PICTURES)[0], z, atol=1e-5)
+    np.testing.assert_allclose(reference.forward(PICTURES)[1], means, atol=1e-5)
 
 
 def test_openvino_answers_as_torch_does(model: Path, folder: Path, reference: TorchEngine) -> None:
     engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "f32")
     assert_close(engine, reference, 1e-4)
-    first = engine.look(PICTURES)[1]
-    engine.look(PICTURES[:1], alone=False)
+    first = engine.forward(PICTURES)[1]
+    engine.forward(PICTURES[:1], use_all_cores=False)
     np.testing.assert_allclose(
-        first, engine.look(PICTURES)[1], atol=1e-6
+        first, engine.forward(PICTURES)[1], atol=1e-6
     )  # an answer is the caller's to keep
-    towards = np.array([1, -1, 1, -1, 1], np.float32)
-    heat = engine.explain(PICTURES, towards)
-    np.testing.assert_allclose(heat, reference.explain(PICTURES, towards), atol=1e-5)
-    assert np.abs(heat - engine.explain(PICTURES, -towards)).max() > 0.1
+    sign = np.array([1, -1, 1, -1, 1], np.float32)
+    heat = engine.explain(PICTURES, sign)
+    np.testing.assert_allclose(heat, reference.explain(PICTURES, sign), atol=1e-5)
+    assert np.abs(heat - engine.explain(PICTURES, -sign)).max() > 0.1
 
 
 def test_int8_is_near_and_not_the_same(model: Path, folder: Path, reference: TorchEngine) -> None:
     engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "int8")
-    z, expected = engine.look(PICTURES)[0], reference.look(PICTURES)[0]
+    z, expected = engine.forward(PICTURES)[0], reference.forward(PICTURES)[0]
     assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
 
 
 def test_bf16_is_near(model: Path, reference: TorchEngine) -> None:
     engine = TorchEngine(Checkpoint.load(model), "cpu", "bf16")
-    expected = reference.look(PICTURES)[0]
-    assert np.abs(engine.look(PICTURES)[0] - expected).max() < 0.05 * np.abs(expected).max()
+    expected = reference.forward(PICTURES)[0]
+    assert np.abs(engine.forward(PICTURES)[0] - expected).max() < 0.05 * np.abs(expected).max()
 
 
 SAME = {"split": "validation", "pictures": 4000, "points_lost": 0.1, "points_lost_interval": [-0.09, 0.29]}
@@ -110,14 +110,14 @@ WORSE = SAME | {"points_lost_interval": [-0.1, 0.3]}
     ],
 )
 def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str) -> None:
-    manifest = Manifest(Architecture(), Preprocess(), metrics={"precisions": record})
-    assert choose("auto", manifest, {"f32", "bf16", "int8"}) == expected
-    assert choose("auto", manifest, {"f32"}) == "f32"
+    metadata = CheckpointMetadata(Architecture(), Preprocess(), metrics={"precisions": record})
+    assert choose("auto", metadata, {"f32", "bf16", "int8"}) == expected
+    assert choose("auto", metadata, {"f32"}) == "f32"
 
 
 def test_auto_is_openvino_on_a_cpu_and_makes_its_files_once(model: Path, tmp_path: Path) -> None:
-    manifest, engine = open_engine(model, "cpu", cache=tmp_path)
-    assert manifest.digest == Checkpoint.load(model).digest
+    metadata, engine = open_engine(model, "cpu", cache=tmp_path)
+    assert metadata.digest == Checkpoint.load(model).digest
     assert engine.name == "OpenVINO f32 on cpu"
     [made] = tmp_path.glob("*/model.xml")
     (tmp_path / "plain").mkdir()
@@ -128,8 +128,8 @@ def test_auto_is_openvino_on_a_cpu_and_makes_its_files_once(model: Path, tmp_pat
 
 
 def test_torch_when_asked(model: Path) -> None:
-    manifest, engine = open_engine(model, "cpu", "torch", "f32")
-    assert isinstance(manifest, Checkpoint)
+    metadata, engine = open_engine(model, "cpu", "torch", "f32")
+    assert isinstance(metadata, Checkpoint)
     assert engine.name == "torch f32 on cpu"
 
 
@@ -150,9 +150,9 @@ def test_what_cannot_be_had(arguments: tuple[str, ...], message: str, model: Pat
 def test_int8_without_ranges(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     random_checkpoint.save(tmp_path / "model.pth")
     convert(tmp_path / "model.pth", tmp_path)
-    manifest = read_manifest(tmp_path / "manifest.npz")
+    metadata = read_manifest(tmp_path / "manifest.npz")
     with pytest.raises(ValueError, match="int8 is not to be had here"):
-        OpenVinoEngine(manifest, tmp_path, tmp_path / "model.pth", "int8")
+        OpenVinoEngine(metadata, tmp_path, tmp_path / "model.pth", "int8")
 
 
 def test_ranges_of_another_graph(checkpoint: Checkpoint, tmp_path: Path) -> None:

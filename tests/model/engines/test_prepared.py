@@ -14,28 +14,27 @@ from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.engines.prepared import default_cache, prepared, read_manifest, write_manifest
 from model.images.preprocess import Preprocess
-from model.metadata import CheckpointError, Manifest, Range
-from model.ood import Domain
+from model.metadata import CheckpointError, CheckpointMetadata, Range
+from model.ood import MahalanobisDetector
 
 
 def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
-    manifest = Manifest(
+    metadata = CheckpointMetadata(
         Architecture("small", "mlp", 0.3),
         Preprocess(64),
         "FAKE",
         Calibration(0.5, 1.5, -0.1),
-        0.6,
         int8=(Range("x", 1, -1.0, 2.0),),
         recipe={"cycles": [[1, 2]]},
         digest="abc",
     )
-    write_manifest(manifest, tmp_path / "manifest.npz")
-    assert read_manifest(tmp_path / "manifest.npz") == manifest
-    domain = Domain(np.arange(3.0), np.eye(3), 1.5)
-    write_manifest(replace(manifest, domain=domain), tmp_path / "manifest.npz")
-    read = read_manifest(tmp_path / "manifest.npz").domain
+    write_manifest(metadata, tmp_path / "manifest.npz")
+    assert read_manifest(tmp_path / "manifest.npz") == metadata
+    domain = MahalanobisDetector(np.arange(3.0), np.eye(3), 1.5)
+    write_manifest(replace(metadata, ood_detector=domain), tmp_path / "manifest.npz")
+    read = read_manifest(tmp_path / "manifest.npz").ood_detector
     assert read is not None
-    np.testing.assert_array_equal(read.middle, domain.middle)
+    np.testing.assert_array_equal(read.mean, domain.mean)
     np.testing.assert_array_equal(read.whitening, domain.whitening)
     assert read.threshold == 1.5
 

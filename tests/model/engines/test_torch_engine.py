@@ -17,8 +17,8 @@ def test_a_device_without_float64(random_checkpoint: Checkpoint) -> None:
     with Elsewhere():
         there = TorchEngine(random_checkpoint, "meta", "auto")
         assert there.name == "torch f32 on meta"
-        found = [*there.look(PICTURES), there.explain(PICTURES, np.ones(3))]
-    for one, other in zip(found, [*here.look(PICTURES), here.explain(PICTURES, np.ones(3))], strict=True):
+        found = [*there.forward(PICTURES), there.explain(PICTURES, np.ones(3))]
+    for one, other in zip(found, [*here.forward(PICTURES), here.explain(PICTURES, np.ones(3))], strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(one, other, atol=1e-6)
 

@@ -120,7 +120,7 @@ def test_targets(tmp_path: Path) -> None:
     mixture, _ = hackathon.read(tree, Preprocess(), "mixture")
     assert mixture.labels.tolist() == by_folder.labels.tolist()
     assert mixture.targets.tolist() == [0.5, 1, 1, 1, 0, 0, 0, 0]
-    assert mixture.take(np.array([0, 7])).targets.tolist() == [0.5, 0]
+    assert mixture.select(np.array([0, 7])).targets.tolist() == [0.5, 0]
     assert mixture.digest() != by_folder.digest()
     with pytest.raises(DataError, match="unknown target 'coin'"):
         hackathon.read(tree, Preprocess(), "coin")  # type: ignore[arg-type]

@@ -7,13 +7,20 @@ from hypothesis import strategies as st
 
 from model.images.preprocess import Preprocess
 from tests.pictures import encode, noise
-from training.data.labelled_images import DataError, Pictures, drop_repeats, folds, hold_out, read_split
+from training.data.labelled_images import (
+    DataError,
+    LabelledImages,
+    deduplicate,
+    folds,
+    read_split,
+    train_val_split,
+)
 
 
-def pictures(seeds: list[int], labels: list[int] | None = None) -> Pictures:
+def pictures(seeds: list[int], labels: list[int] | None = None) -> LabelledImages:
     images = np.stack([noise(seed) for seed in seeds])
     given = labels or [i % 2 for i in range(len(seeds))]
-    return Pictures(images, np.array(given, np.uint8), [f"{seed}.png" for seed in seeds], [])
+    return LabelledImages(images, np.array(given, np.uint8), [f"{seed}.png" for seed in seeds], [])
 
 
 def write(folder: Path, real: int, fake: int) -> Path:
@@ -61,7 +68,7 @@ def test_an_empty_class_is_an_error(tmp_path: Path) -> None:
 
 def test_repeats_and_leaks_are_dropped() -> None:
     train, test = pictures([1, 2, 3, 2, 4, 1]), pictures([9, 4, 8, 8])
-    found = drop_repeats(train, [test])
+    found = deduplicate(train, [test])
     # Labels go by turns: 1 stands twice under other labels, 2 twice under the same.
     assert found.pictures.names == ["2.png", "3.png"]
     assert (found.leaked, found.repeats, found.contradictions) == (1, 1, ["1.png", "1.png"])
@@ -74,13 +81,13 @@ def test_what_is_left_is_each_picture_once_under_its_one_label(
 ) -> None:
     """Whatever the order, and whichever label comes first."""
 
-    def of(pairs: list[tuple[int, int]]) -> Pictures:
+    def of(pairs: list[tuple[int, int]]) -> LabelledImages:
         images = np.array([number for number, _ in pairs], np.uint8).reshape(-1, 1, 1, 1)
-        return Pictures(
+        return LabelledImages(
             images, np.array([label for _, label in pairs], np.uint8), [str(p) for p in pairs], []
         )
 
-    found = drop_repeats(of(rows), [of([(number, 0)]) for number in outside])
+    found = deduplicate(of(rows), [of([(number, 0)]) for number in outside])
     labels = {number: {label for other, label in rows if other == number} for number, _ in rows}
     kept = [number for number in labels if number not in outside and len(labels[number]) == 1]
     assert found.pictures.names == [str((number, min(labels[number]))) for number in kept]
@@ -101,34 +108,34 @@ def test_digest_depends_on_pixels_and_labels_only() -> None:
 
 def test_hold_out_is_stratified_disjoint_and_seeded() -> None:
     everything = pictures(list(range(60)), [0] * 40 + [1] * 20)
-    rest, held = hold_out(everything, 0.25, seed=3)
+    rest, held = train_val_split(everything, 0.25, seed=3)
     assert np.bincount(held.labels).tolist() == [10, 5]
     assert not set(rest.names) & set(held.names)
     assert len(rest) + len(held) == 60
-    assert hold_out(everything, 0.25, seed=3)[1].names == held.names
-    assert hold_out(everything, 0.25, seed=4)[1].names != held.names
+    assert train_val_split(everything, 0.25, seed=3)[1].names == held.names
+    assert train_val_split(everything, 0.25, seed=4)[1].names != held.names
 
 
 def test_hold_out_keeps_one_of_each_class() -> None:
-    rest, held = hold_out(pictures(list(range(4)), [0, 0, 1, 1]), 0.01, seed=0)
+    rest, held = train_val_split(pictures(list(range(4)), [0, 0, 1, 1]), 0.01, seed=0)
     assert sorted(rest.labels) == sorted(held.labels) == [0, 1]
     with pytest.raises(DataError, match="two different pictures"):
-        hold_out(pictures([1, 2, 3], [0, 0, 1]), 0.5, seed=0)
+        train_val_split(pictures([1, 2, 3], [0, 0, 1]), 0.5, seed=0)
 
 
 def test_a_sample_has_each_classs_share() -> None:
     everything = pictures(list(range(60)), [1] * 40 + [0] * 20)
-    sample = everything.sample(12)
+    sample = everything.subsample(12)
     assert np.bincount(sample.labels).tolist() == [4, 8]
     assert len(set(sample.names)) == 12
-    assert everything.sample(60) is everything
+    assert everything.subsample(60) is everything
 
 
 def test_folds_are_stratified_disjoint_and_hold_every_picture_once() -> None:
     everything = pictures(list(range(30)), [0] * 20 + [1] * 10)
     held_out = []
     for rest, held in folds(everything, 5, seed=1):
-        part = everything.take(held)
+        part = everything.select(held)
         assert np.bincount(part.labels).tolist() == [4, 2]
         assert not set(rest.names) & set(part.names)
         assert len(rest) == 24

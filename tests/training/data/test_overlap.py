@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.pictures import noise
-from training.data.overlap import SAME, nearest
-from training.fitting.augmentation import jpeg
+from training.data.jpeg import jpeg_reencode
+from training.data.overlap import MATCH_RMSE, nearest
 
 
 def test_the_nearest_and_how_far_it_is() -> None:
@@ -20,9 +20,9 @@ def test_the_nearest_and_how_far_it_is() -> None:
 
 def test_another_decoder_or_a_good_jpeg_is_the_same_picture_and_another_picture_is_not() -> None:
     others = np.stack([noise(seed) for seed in range(40)])
-    saved = np.stack([jpeg(picture, 95) for picture in others[:5]])
+    saved = np.stack([jpeg_reencode(picture, 95) for picture in others[:5]])
     index, distance = nearest(saved, others)
     assert index.tolist() == [0, 1, 2, 3, 4]
-    assert (distance < SAME).all()
+    assert (distance < MATCH_RMSE).all()
     _, distance = nearest(np.stack([noise(99)]), others)
-    assert distance[0] > 2 * SAME
+    assert distance[0] > 2 * MATCH_RMSE

@@ -37,7 +37,9 @@ def spotted() -> np.ndarray:
 
 def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> None:
     images = spotted()
-    found = deletion(Spotter.of(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images)
+    found = deletion(
+        Spotter.from_checkpoint(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images
+    )
     assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
     assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
     assert found["patches"]["fall"] < found["hottest"]["fall"] / 2
@@ -46,31 +48,39 @@ def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> 
     assert f"{found['hottest']['fall']:6.2f}" in describe(found)
 
 
-@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 @pytest.mark.parametrize(
-    "change", [{"calibration": Calibration(2.0, shift=-20.0)}, {"threshold": 1.0}, {"threshold": 0.0}]
+    "change", [{"calibration": Calibration(2.0, shift=shift)} for shift in (-20.0, 0.0, 20.0)]
 )
-def test_it_is_the_answered_labels_logit(change: dict, positive: str, random_checkpoint: Checkpoint) -> None:
+def test_it_is_the_answered_labels_logit(
+    change: dict, positive_class: str, random_checkpoint: Checkpoint
+) -> None:
     """All logits are above 0 and fall without the spot; that is a rise for label 0."""
-    spotter = Spotter.of(replace(random_checkpoint, positive=positive, **change), "cpu")
+    spotter = Spotter.from_checkpoint(
+        replace(random_checkpoint, positive_class=positive_class, **change), "cpu"
+    )
     images = spotted()
-    answered = {spotter.verdict(p).label for p in spotter.checkpoint.probability(spotter.logits(images))}
+    answered = {spotter.decide(p).label for p in spotter.checkpoint.probability(spotter.logits(images))}
     assert len(answered) == 1
     fall = deletion(spotter, images)["hottest"]["fall"]
-    assert (fall > 1) == (answered == {positive})
-    assert (fall < -1) == (answered != {positive})
+    assert (fall > 1) == (answered == {positive_class})
+    assert (fall < -1) == (answered != {positive_class})
 
 
 @pytest.mark.parametrize("size", [30, 33])
 def test_sides_that_are_no_multiple_of_a_patch(size: int, random_checkpoint: Checkpoint) -> None:
     other = replace(random_checkpoint, preprocess=Preprocess(size))
-    found = deletion(Predictor.of(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)]))
+    found = deletion(
+        Predictor.from_checkpoint(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)])
+    )
     assert found["patches"]["fall"] != 0
 
 
 def test_on_a_real_network(random_checkpoint: Checkpoint) -> None:
     torch.manual_seed(0)
-    found = deletion(Predictor.of(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)]))
+    found = deletion(
+        Predictor.from_checkpoint(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)])
+    )
     for name in ("hottest", "elsewhere", "patches", "coldest"):
         low, high = found[name]["interval"]
         assert low <= found[name]["fall"] <= high

@@ -24,10 +24,6 @@ def test_wilson_interval() -> None:
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
 
 
-def test_threshold_moves_the_answer() -> None:
-    assert score(PREDICTIONS, LABELS, threshold=0.25)["recall"] == 1
-
-
 def test_calibration_error_by_hand() -> None:
     predictions, labels = np.array([0.9, 0.9, 0.9, 0.9, 0.1]), np.array([1, 1, 1, 0, 0])
     # Confidence is 0.9 five times; four of five answers are right.

@@ -4,7 +4,7 @@ import pytest
 from model.checkpoint import Checkpoint
 from model.ood import FLOOR
 from model.predictor import Predictor
-from training.evaluation.ood import describe, fit_domain, found_strange
+from training.evaluation.ood import describe, detection_rates, fit_detector
 from training.evaluation.ood_images import KINDS
 
 
@@ -16,43 +16,43 @@ def means(random: np.random.Generator, count: int) -> np.ndarray:
 
 def test_one_percent_are_false_alarms() -> None:
     random = np.random.default_rng(0)
-    domain = fit_domain(means(random, 5000), means(random, 4000))
+    domain = fit_detector(means(random, 5000), means(random, 4000))
     unseen = means(random, 50_000)
-    assert 0.007 < 1 - domain.holds(unseen).mean() < 0.013
+    assert 0.007 < 1 - domain.contains(unseen).mean() < 0.013
     assert 0.7 < domain.distance(unseen).mean() < 1.1
 
 
 def test_what_breaks_a_habit_is_found() -> None:
     """Each channel within its range, but not together."""
     random = np.random.default_rng(1)
-    domain = fit_domain(means(random, 5000), means(random, 4000))
-    assert domain.holds(np.exp([[0, 0, 0, 0], [0, 0, 2, 0]])).all()
+    domain = fit_detector(means(random, 5000), means(random, 4000))
+    assert domain.contains(np.exp([[0, 0, 0, 0], [0, 0, 2, 0]])).all()
     odd = np.exp([[2.0, -2.0, 0, 0]])
-    assert not domain.holds(odd)[0]
-    assert not domain.holds(np.full((1, 4), FLOOR))[0]
+    assert not domain.contains(odd)[0]
+    assert not domain.contains(np.full((1, 4), FLOOR))[0]
 
 
 def test_few_pictures_are_all_in_the_domain() -> None:
     random = np.random.default_rng(2)
     unseen = means(random, 99)
-    assert fit_domain(means(random, 300), unseen).holds(unseen).all()
+    assert fit_detector(means(random, 300), unseen).contains(unseen).all()
     unseen = means(random, 299)
-    assert (~fit_domain(means(random, 300), unseen).holds(unseen)).sum() == 2
+    assert (~fit_detector(means(random, 300), unseen).contains(unseen)).sum() == 2
 
 
 def test_rounding_takes_nothing_out_of_the_domain() -> None:
     """An engine's means differ in the last digits from batch to batch."""
     random = np.random.default_rng(3)
     unseen = np.exp(random.normal(size=(99, 200))).astype(np.float32)
-    domain = fit_domain(np.exp(random.normal(size=(500, 200))), unseen)
-    assert domain.middle.dtype == domain.whitening.dtype == np.float32
+    domain = fit_detector(np.exp(random.normal(size=(500, 200))), unseen)
+    assert domain.mean.dtype == domain.whitening.dtype == np.float32
     for seed in range(20):
         noise = np.random.default_rng(seed).uniform(-1e-6, 1e-6, unseen.shape)
-        assert domain.holds(unseen * (1 + noise)).all()
+        assert domain.contains(unseen * (1 + noise)).all()
 
 
 def test_the_shipped_model_finds_strange_pictures(shipped: Predictor) -> None:
-    found = found_strange(shipped, 20)
+    found = detection_rates(shipped, 20)
     assert list(found) == list(KINDS)
     assert np.mean(list(found.values())) > 0.85
     assert f"{found['text']:7.1%}" in describe(found)
@@ -60,4 +60,4 @@ def test_the_shipped_model_finds_strange_pictures(shipped: Predictor) -> None:
 
 def test_a_checkpoint_without_domain_is_told(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="does not know its domain"):
-        found_strange(Predictor.of(random_checkpoint, "cpu"), 1)
+        detection_rates(Predictor.from_checkpoint(random_checkpoint, "cpu"), 1)

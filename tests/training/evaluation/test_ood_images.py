@@ -1,24 +1,24 @@
 import numpy as np
 
-from training.evaluation.ood_images import KINDS, SIDES, strange
+from training.evaluation.ood_images import KINDS, SIDES, ood_images
 
 
 def test_kinds_are_different_pictures_by_the_seed() -> None:
-    pictures = strange(12)
+    pictures = ood_images(12)
     assert list(pictures) == list(KINDS)
     for drawn in pictures.values():
         assert len({picture.tobytes() for picture in drawn}) == 12
         for picture in drawn:
             assert picture.dtype == np.uint8
             assert picture.shape in {(side, side, 3) for side in SIDES}
-    again, other = strange(12), strange(12, seed=1)
+    again, other = ood_images(12), ood_images(12, seed=1)
     for kind, drawn in pictures.items():
         assert all(np.array_equal(a, b) for a, b in zip(drawn, again[kind], strict=True))
         assert not any(np.array_equal(a, b) for a, b in zip(drawn, other[kind], strict=True))
 
 
 def test_kinds_are_what_they_are_called() -> None:
-    pictures = strange(12)
+    pictures = ood_images(12)
     assert all(np.ptp(picture, axis=(0, 1)).max() == 0 for picture in pictures["flat colour"])
     for picture in pictures["checkerboard"]:
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 2

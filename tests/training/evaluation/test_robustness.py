@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from model.checkpoint import Checkpoint
-from model.predictor import Predictor, Reading
+from model.predictor import Prediction, Predictor
 from tests.pictures import encode, noise
 from training.evaluation.robustness import CHANGES, describe, other_decoder, robustness
 
@@ -17,9 +17,9 @@ class Brightness:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
 
-    def read(self, pictures: list[np.ndarray], alone: bool = True) -> Reading:
+    def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         sides = np.array([picture.shape[0] for picture in pictures])
-        return Reading(np.array([picture.mean() / 255 for picture in pictures]), sides == 32)
+        return Prediction(np.array([picture.mean() / 255 for picture in pictures]), sides == 32)
 
 
 def test_the_table_by_hand(random_checkpoint: Checkpoint) -> None:

@@ -38,7 +38,7 @@ def test_its_state_goes_on_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(second.teachers[0]["bias"], torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("distil", [(), (0.5,), (0.0, 1.5)])
-def test_a_first_cycle_has_nothing_to_learn_from(distil: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="distil must be"):
-        replace(RECIPES["cifake"], distil=distil)
+@pytest.mark.parametrize("distill_weight", [(), (0.5,), (0.0, 1.5)])
+def test_a_first_cycle_has_nothing_to_learn_from(distill_weight: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="distill_weight must be"):
+        replace(RECIPES["cifake"], distill_weight=distill_weight)

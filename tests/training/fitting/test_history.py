@@ -6,18 +6,18 @@ import pytest
 from training.fitting.history import Epoch, best_of, describe, last_cycle, stalled, write_history
 from training.fitting.recipes import RECIPES, Recipe
 
-RECIPE = replace(RECIPES["cifake"], cycles=((16, 32), (32, 32, 32, 32)), patience=2)
+RECIPE = replace(RECIPES["cifake"], lr_cycles=((16, 32), (32, 32, 32, 32)), patience=2)
 
 
 def epochs(*losses: float, recipe: Recipe = RECIPE) -> list[Epoch]:
-    rows = zip(recipe.windows, losses, strict=False)
+    rows = zip(recipe.crop_sizes, losses, strict=False)
     return [Epoch(i, window, 0.5, 0.75, loss, 0.875, 2.0) for i, (window, loss) in enumerate(rows, 1)]
 
 
 def test_history_is_written_as_csv(tmp_path: Path) -> None:
     write_history(epochs(0.25, 0.5), tmp_path / "history.csv")
     lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert lines[0].startswith("epoch,window,train_loss,train_accuracy,validation_loss")
+    assert lines[0].startswith("epoch,crop_size,train_loss,train_accuracy,validation_loss")
     assert lines[1:] == ["1,16,0.5,0.75,0.25,0.875,2.0", "2,32,0.5,0.75,0.5,0.875,2.0"]
     assert "validation loss 0.2500 accuracy 87.50%" in describe(epochs(0.25)[0])
 

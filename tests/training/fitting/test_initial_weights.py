@@ -17,9 +17,14 @@ from model.metadata import CheckpointError
 from model.network import build_network
 from model.predictor import Predictor
 from tests.pictures import noise
-from training.data.labelled_images import Pictures
+from training.data.labelled_images import LabelledImages
 from training.fitting import initial_weights as initial
-from training.fitting.initial_weights import InitialWeightsError, digest_of, initial_weights, turned
+from training.fitting.initial_weights import (
+    InitialWeightsError,
+    digest_of,
+    initial_weights,
+    negate_inverted_head,
+)
 from training.fitting.recipes import RECIPES
 
 
@@ -126,17 +131,17 @@ def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
     weights = build_network(recipe.architecture).state_dict()
     images = np.stack([noise(seed) for seed in range(16)])
     checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
-    z = Predictor.of(checkpoint, "cpu").logits(images)
+    z = Predictor.from_checkpoint(checkpoint, "cpu").logits(images)
     says = (z > np.median(z)).astype(np.uint8)
     last = "fc" if head == "linear" else "fc.3"
     weights |= {f"{last}.bias": weights[f"{last}.bias"] - float(np.median(z))}
-    same, right = turned(weights, recipe, Pictures(images, says, [""] * 16, []))
+    same, right = negate_inverted_head(weights, recipe, LabelledImages(images, says, [""] * 16, []))
     assert (right, same) == (1.0, weights)
-    opposite, right = turned(weights, recipe, Pictures(images, 1 - says, [""] * 16, []))
+    opposite, right = negate_inverted_head(weights, recipe, LabelledImages(images, 1 - says, [""] * 16, []))
     assert right == 0
     changed = {name for name, tensor in weights.items() if not torch.equal(tensor, opposite[name])}
     assert changed == {f"{last}.weight", f"{last}.bias"}
-    after = Predictor.of(replace(checkpoint, weights=opposite), "cpu").logits(images)
+    after = Predictor.from_checkpoint(replace(checkpoint, weights=opposite), "cpu").logits(images)
     assert ((after > 0) == (says == 0)).all()
 
 
@@ -144,7 +149,7 @@ def test_weights_without_a_last_layer_are_left_alone() -> None:
     recipe = RECIPES["cifake"]
     weights = build_network(recipe.architecture).state_dict()
     del weights["fc.weight"]
-    pictures = Pictures(np.stack([noise(0)]), np.array([1], np.uint8), [""], [])
-    same, right = turned(weights, recipe, pictures)
+    pictures = LabelledImages(np.stack([noise(0)]), np.array([1], np.uint8), [""], [])
+    same, right = negate_inverted_head(weights, recipe, pictures)
     assert same is weights
     assert np.isnan(right)

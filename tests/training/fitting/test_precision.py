@@ -48,7 +48,7 @@ def test_what_cannot_be_had(asked: str, device: str) -> None:
 
 def test_a_measurement_is_of_both_and_leaves_everything_as_it_was() -> None:
     """By a clock that the first step of each, which nobody counts, takes 9 seconds of."""
-    recipe = replace(RECIPES["quick"], preprocess=Preprocess(8), cycles=((8,),), batch_size=64)
+    recipe = replace(RECIPES["quick"], preprocess=Preprocess(8), lr_cycles=((8,),), batch_size=64)
     network = build_network(Architecture(dropout=0.5))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     random = torch.get_rng_state()

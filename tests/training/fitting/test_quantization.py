@@ -8,31 +8,31 @@ import torch
 from model.checkpoint import Checkpoint
 from model.engines.engine import open_engine
 from tests.pictures import noise
-from training.data.labelled_images import DataError, Pictures, drop_repeats, hold_out
+from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
 from training.data.sources import Source
 from training.fitting import quantization as quantising
 from training.fitting.quantization import cost, describe, quantise, shares
 
 IMAGES = np.stack([noise(seed) for seed in range(30)])
 LABELS = (np.arange(30) % 2).astype(np.uint8)
-RECIPE = {"validation": 0.2, "seed": 7}
+RECIPE = {"validation_fraction": 0.2, "seed": 7}
 
 
 @pytest.fixture
 def source() -> Source:
     """30 pictures, and one of them again in the test split."""
-    pictures = Pictures(IMAGES, LABELS, [str(i) for i in range(30)], [])
-    return Source("pictures", pictures, [pictures.take(np.array([4]))])
+    pictures = LabelledImages(IMAGES, LABELS, [str(i) for i in range(30)], [])
+    return Source("pictures", pictures, [pictures.select(np.array([4]))])
 
 
 @pytest.fixture
-def held(source: Source) -> Pictures:
-    sound = drop_repeats(source.pictures, source.elsewhere).pictures
-    return hold_out(sound, RECIPE["validation"], int(RECIPE["seed"]))[1]
+def held(source: Source) -> LabelledImages:
+    sound = deduplicate(source.pictures, source.elsewhere).pictures
+    return train_val_split(sound, RECIPE["validation_fraction"], int(RECIPE["seed"]))[1]
 
 
 @pytest.fixture
-def trained(random_checkpoint: Checkpoint, held: Pictures) -> Checkpoint:
+def trained(random_checkpoint: Checkpoint, held: LabelledImages) -> Checkpoint:
     data = {"validation": {"pictures": len(held), "sha256": held.digest()}}
     return replace(random_checkpoint, recipe=dict(RECIPE), data=data)
 
@@ -55,12 +55,12 @@ def test_a_checkpoint_that_knows_int8(trained: Checkpoint, source: Source, tmp_p
     assert all(torch.equal(again.weights[name], tensor) for name, tensor in plain.weights.items())
     _, engine = open_engine(tmp_path / "new.pth", "cpu", "openvino", "int8", tmp_path)
     _, reference = open_engine(path, "cpu", "openvino", "f32", tmp_path)
-    z, expected = engine.look(IMAGES)[0], reference.look(IMAGES)[0]
+    z, expected = engine.forward(IMAGES)[0], reference.forward(IMAGES)[0]
     assert np.corrcoef(z, expected)[0, 1] > 0.95
 
 
 def test_ranges_are_of_one_share_and_the_record_of_the_other(
-    trained: Checkpoint, source: Source, held: Pictures, monkeypatch: pytest.MonkeyPatch
+    trained: Checkpoint, source: Source, held: LabelledImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranged: list[np.ndarray] = []
     judged: list[np.ndarray] = []
@@ -69,7 +69,7 @@ def test_ranges_are_of_one_share_and_the_record_of_the_other(
         ranged.append(images)
         return ()
 
-    def remember_labels(manifest: object, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict:
+    def remember_labels(metadata: object, z: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict:
         judged.append(labels)
         return {}
 
@@ -97,7 +97,7 @@ def test_other_pictures_are_refused(change: str, trained: Checkpoint, source: So
     if change == "seed":
         trained = replace(trained, recipe=RECIPE | {"seed": 8})
     elif change == "pictures":
-        source = replace(source, pictures=pictures.take(np.arange(29)))
+        source = replace(source, pictures=pictures.select(np.arange(29)))
     elif change == "labels":
         source = replace(source, pictures=replace(pictures, labels=1 - pictures.labels))
     elif change == "elsewhere":
@@ -108,12 +108,12 @@ def test_other_pictures_are_refused(change: str, trained: Checkpoint, source: So
         shares(trained, source)
 
 
-@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
-def test_cost_by_hand(positive: str, random_checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
+def test_cost_by_hand(positive_class: str, random_checkpoint: Checkpoint) -> None:
     """Of label 1, whatever it is in truth."""
     labels = np.array([1, 1, 0, 0])
-    manifest = replace(random_checkpoint, positive=positive)  # type: ignore[arg-type]
-    found = cost(manifest, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
+    metadata = replace(random_checkpoint, positive_class=positive_class)  # type: ignore[arg-type]
+    found = cost(metadata, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
     margin = 100 * 1.96 * 0.5 / 2  # two of four are lost
     assert found == {
         "pictures": 4,

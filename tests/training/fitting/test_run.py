@@ -15,7 +15,7 @@ from model.metadata import Label
 from model.predictor import Predictor
 from tests.pictures import noise
 from tests.trees import cifake_tree, hackathon_tree
-from training.data.labelled_images import Pictures
+from training.data.labelled_images import LabelledImages
 from training.data.sources import Source, read_training
 from training.evaluation.evaluate import evaluate
 from training.evaluation.ood import ROUNDING
@@ -23,7 +23,7 @@ from training.fitting import run as runs
 from training.fitting.augmentation import Augmentation
 from training.fitting.calibration import fit_calibration
 from training.fitting.recipes import RECIPES
-from training.fitting.run import Options, cross_validate, look
+from training.fitting.run import Options, audit_labels, cross_validate
 
 SEEN: set[bytes] = set()
 CPU = Options(device="cpu")
@@ -40,12 +40,12 @@ class Remembering(Augmentation):
 
 RECIPE = replace(
     RECIPES["cifake"],
-    cycles=((32, 32),),
+    lr_cycles=((32, 32),),
     augmentation=Remembering(),
     batch_size=8,
     learning_rate=0.05,
-    average=0.5,
-    validation=0.2,
+    ema_decay=0.5,
+    validation_fraction=0.2,
 )
 
 
@@ -56,24 +56,24 @@ def _forget() -> Iterator[None]:
     SEEN.clear()
 
 
-def digests(pictures: Pictures) -> set[bytes]:
+def digests(pictures: LabelledImages) -> set[bytes]:
     return {image.tobytes() for image in pictures.images}
 
 
 def test_the_run_folder(tmp_path: Path) -> None:
     source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "cifake_model.pth"
-    checkpoint = runs.run(RECIPE, source, out, CPU, positive="FAKE")
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive_class="FAKE")
     names = {path.name for path in out.parent.iterdir()}
     assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
     saved = Checkpoint.load(out)
-    assert saved.positive == "FAKE"
+    assert saved.positive_class == "FAKE"
     assert saved.data["label_1"] == "FAKE"
     assert saved.data["kind"] == "hackathon tree"
     assert saved.metrics == checkpoint.metrics
-    assert saved.domain is not None
+    assert saved.ood_detector is not None
     # Eight validation pictures are too few to leave one of them out.
-    assert runs.Predictor.of(saved, "cpu").read([noise()]).in_domain is not None
+    assert runs.Predictor.from_checkpoint(saved, "cpu").predict([noise()]).in_domain is not None
     report = json.loads((out.parent / "metrics.json").read_text())
     assert report["validation"] == checkpoint.metrics["validation"]
     assert report["recipe"]["name"] == "cifake"
@@ -87,38 +87,38 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert sum(right) / len(right) == report["validation"]["accuracy"]
 
 
-@pytest.mark.parametrize("positive", ["REAL", "FAKE"])
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 def test_figures_are_those_of_the_file(
-    positive: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    positive_class: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the last bit: what float16 takes from the weights is in the figures."""
-    held: list[Pictures] = []
-    draw = runs.hold_out
+    held: list[LabelledImages] = []
+    draw = runs.train_val_split
 
-    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+    def remember(*arguments: object) -> tuple[LabelledImages, LabelledImages]:
         parts = draw(*arguments)  # type: ignore[arg-type]
         held.append(parts[1])
         return parts
 
-    monkeypatch.setattr(runs, "hold_out", remember)
+    monkeypatch.setattr(runs, "train_val_split", remember)
     source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "x.pth"
-    checkpoint = runs.run(RECIPE, source, out, CPU, positive)
+    checkpoint = runs.run(RECIPE, source, out, CPU, positive_class)
     predictor = Predictor.load(out, "cpu")
     [validation] = held
-    found = evaluate(predictor, validation, positive)
+    found = evaluate(predictor, validation, positive_class)
     report = json.loads((out.parent / "metrics.json").read_text())
     assert found.figures == report["validation"] == predictor.checkpoint.metrics["validation"]
     rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
     # Calibration and the domain's threshold were fitted to what the file says, too.
-    z, means = predictor.look(validation.images)
+    z, means = predictor.forward(validation.images)
     assert fit_calibration(z, validation.labels) == predictor.checkpoint.calibration
-    assert checkpoint.domain is not None
-    assert predictor.checkpoint.domain is not None
-    assert predictor.checkpoint.domain.threshold == checkpoint.domain.threshold
-    farthest = float(predictor.checkpoint.domain.distance(means).max())
-    assert checkpoint.domain.threshold == farthest * (1 + ROUNDING)
+    assert checkpoint.ood_detector is not None
+    assert predictor.checkpoint.ood_detector is not None
+    assert predictor.checkpoint.ood_detector.threshold == checkpoint.ood_detector.threshold
+    farthest = float(predictor.checkpoint.ood_detector.distance(means).max())
+    assert checkpoint.ood_detector.threshold == farthest * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("kind", ["hackathon", "cifake"])
@@ -130,17 +130,17 @@ def test_no_validation_picture_is_ever_trained_on(
     hackathon_tree(root) if kind == "hackathon" else cifake_tree(root)
     for i in range(1, 11):  # half of the class a second time under other names
         shutil.copy(folder / f"{i}.png", folder / f"{1000 + i}.png")
-    held: list[Pictures] = []
-    draw = runs.hold_out
+    held: list[LabelledImages] = []
+    draw = runs.train_val_split
 
-    def remember(*arguments: object) -> tuple[Pictures, Pictures]:
+    def remember(*arguments: object) -> tuple[LabelledImages, LabelledImages]:
         parts = draw(*arguments)  # type: ignore[arg-type]
         held.append(parts[1])
         return parts
 
-    monkeypatch.setattr(runs, "hold_out", remember)
+    monkeypatch.setattr(runs, "train_val_split", remember)
     source = read_training(root, Preprocess())
-    runs.run(RECIPE, source, tmp_path / "run" / "x.pth", CPU, positive="REAL")
+    runs.run(RECIPE, source, tmp_path / "run" / "x.pth", CPU, positive_class="REAL")
     [validation] = held
     assert len(validation) == 8
     assert SEEN
@@ -156,17 +156,17 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
     judged: list[set[bytes]] = []
 
     class Judge(runs.Predictor):
-        def look(self, pictures: np.ndarray) -> tuple:  # type: ignore[override]
+        def forward(self, pictures: np.ndarray) -> tuple:  # type: ignore[override]
             part = {picture.tobytes() for picture in pictures}
             judged.append(part)
             assert SEEN
             assert not SEEN & part
             if len(judged) % 2 == 0:  # each fold asks for its calibration, then for its figures
                 SEEN.clear()
-            return super().look(pictures)
+            return super().forward(pictures)
 
     monkeypatch.setattr(runs, "Predictor", Judge)
-    once = replace(RECIPE, cycles=((32,),))
+    once = replace(RECIPE, lr_cycles=((32,),))
     pictures, predictions = cross_validate(once, source, 2, tmp_path / "out", CPU)
     assert len(pictures) == len(predictions) == 40
     assert ((predictions > 0) & (predictions < 1)).all()
@@ -180,13 +180,13 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
 ) -> None:
     images = np.stack([noise(seed) for seed in range(40)])
-    z = runs.Predictor.of(random_checkpoint, "cpu").logits(images)
+    z = runs.Predictor.from_checkpoint(random_checkpoint, "cpu").logits(images)
     bias = {"fc.bias": random_checkpoint.weights["fc.bias"] - float(np.median(z))}
     first = replace(random_checkpoint, weights=random_checkpoint.weights | bias)
     first.save(tmp_path / "first.pth")
     opposite = (z < np.median(z)).astype(np.uint8)
-    source = Source("pictures", Pictures(images, opposite, [str(i) for i in range(40)], []))
-    still = replace(RECIPE, learning_rate=0.0, cycles=((32,),))
+    source = Source("pictures", LabelledImages(images, opposite, [str(i) for i in range(40)], []))
+    still = replace(RECIPE, learning_rate=0.0, lr_cycles=((32,),))
     options = replace(CPU, init=str(tmp_path / "first.pth"))
     tuned = runs.run(still, source, tmp_path / "run" / "x.pth", options, "REAL")
     assert "right on 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
@@ -195,11 +195,11 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
 
 def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = read_training(hackathon_tree(tmp_path / "data", 3), Preprocess()).pictures
-    found = look(pictures, "cpu")
+    found = audit_labels(pictures, "cpu")
     assert found is not None
     assert 0 <= found.agreement <= 1
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nowhere.pth")
-    assert look(pictures, "cpu") is None
+    assert audit_labels(pictures, "cpu") is None
 
 
 def test_all_folds_compute_in_what_was_measured_for_the_first(
@@ -211,12 +211,12 @@ def test_all_folds_compute_in_what_was_measured_for_the_first(
     used: list[str] = []
     train = runs.loop.train
 
-    def remember(*arguments: object, **named: object) -> runs.loop.Trained:
+    def remember(*arguments: object, **named: object) -> runs.loop.TrainingResult:
         trained = train(*arguments, **named)  # type: ignore[arg-type]
         used.append(trained.precision.precision)
         return trained
 
     monkeypatch.setattr(runs.loop, "train", remember)
     source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
-    cross_validate(replace(RECIPE, cycles=((32,),)), source, 2, tmp_path / "out", CPU)
+    cross_validate(replace(RECIPE, lr_cycles=((32,),)), source, 2, tmp_path / "out", CPU)
     assert used == ["bf16", "bf16"]

@@ -17,7 +17,7 @@ def test_every_picture_once(tmp_path: Path, shipped: Predictor) -> None:
     found = infer(tmp_path, shipped)
     assert [name for name, _ in found.rows] == ["0.png", "1.png", "2.png", "large.jpg"]
     assert [name for name, _ in found.unreadable] == ["cut.png"]
-    expected = shipped.predict([noise(i) for i in range(3)])
+    expected = shipped.predict_proba([noise(i) for i in range(3)])
     assert [p for _, p in found.rows[:3]] == pytest.approx(expected.tolist(), abs=1e-6)
 
 

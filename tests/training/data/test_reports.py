@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from training.evaluation.reports import listed, write_csv, write_json
+from training.data.reports import listed, write_csv, write_json
 
 
 def test_json_and_csv(tmp_path: Path) -> None:

@@ -27,10 +27,7 @@ def create_app(settings: Settings | None = None, predictor: PredictorLike | None
     for module in (predict, batch):
         app.register_blueprint(module.blueprint)
     if predictor is None:
-        cache = Path(settings.cache_dir) if settings.cache_dir else None
-        predictor = Predictor.load(
-            settings.model, settings.device, settings.engine, settings.precision, cache
-        )
+        predictor = Predictor.load(settings.model, settings.device, settings.engine, settings.precision)
     try:
         check_writable(Path(settings.output_dir))
     except OSError as error:

@@ -27,7 +27,7 @@ PROBE_SECONDS = 0.5
 class PredictorLike(Protocol):
     """What the service asks of a predictor; a test may hand it another than the real one."""
 
-    checkpoint: CheckpointMetadata
+    metadata: CheckpointMetadata
     preprocess: Preprocess
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction: ...

@@ -45,9 +45,6 @@ class Settings(BaseSettings):
         description="`auto` (int8 on a CPU, bf16 on a GPU, where the checkpoint's record allows it; else "
         "f32), `f32`, `bf16` or `int8`",
     )
-    cache_dir: str = Field(
-        "", description="folder for the engine's files; empty: `cifake` in the user's own cache"
-    )
     batch_size: int = Field(32, ge=1, le=4096, description="most pictures that go through the model at once")
     queue_size: int = Field(
         256, ge=1, description="most requests that wait for a thread in a worker; one more is answered 429"

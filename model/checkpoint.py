@@ -1,46 +1,67 @@
-"""A checkpoint: one file that says everything needed to use the network it holds."""
+"""A checkpoint: one file that holds a network's weights and everything needed to use them.
 
-from dataclasses import dataclass, field
+Reading one needs no PyTorch. What does says so.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from model.architecture import Architecture
 from model.files import atomically
 from model.formats import FORMAT, is_checkpoint, upgraded
 from model.images.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointError, CheckpointMetadata, digest_of
-from model.network import build_network
+from model.pth_file import read_pth
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Weights = dict[str, np.ndarray]
+"""Arrays by their names in the network's state dict."""
 
 
 @dataclass(frozen=True)
-class Checkpoint(CheckpointMetadata):
-    """A metadata, and the weights of the network that it speaks of, by name."""
+class Checkpoint:
+    """Weights, and the metadata that says which network they belong to and how to use it."""
 
-    weights: dict[str, Tensor] = field(default_factory=dict)
+    metadata: CheckpointMetadata
+    weights: Weights
 
-    def network(self) -> nn.Module:
-        """The network with these weights, in float32 and evaluation mode."""
-        network = build_network(self.architecture)
+    def updated(self, **changes: Any) -> "Checkpoint":
+        """With other values of some of the metadata's fields."""
+        return replace(self, metadata=replace(self.metadata, **changes))
+
+    def network(self) -> "nn.Module":
+        """The network with these weights, in float32 and evaluation mode. Needs PyTorch.
+
+        Raises CheckpointError where the weights are not the architecture's.
+        """
+        from model.network import build_network
+        from model.tensors import to_tensors
+
+        network = build_network(self.metadata.architecture)
         try:
-            network.load_state_dict(self.weights)
+            network.load_state_dict(to_tensors(self.weights))
         except RuntimeError as error:
             raise CheckpointError(f"the weights do not fit the network they name: {error}") from error
         return network.eval()
 
     def save(self, path: Path) -> None:
-        """Write it atomically; weight matrices in float16, the small vectors of batch norm in float32.
+        """Write it atomically, as `as_saved` says. Needs PyTorch."""
+        import torch
 
-        See `as_saved`.
-        """
-        content = self.values() | {
-            "format": FORMAT,
-            "weights": {name: _halve(tensor) for name, tensor in self.weights.items()},
-        }
-        for name in ("mean", "whitening") if self.ood_detector else ():
-            content["ood_detector"][name] = torch.from_numpy(content["ood_detector"][name]).float()
+        from model.tensors import to_tensors
+
+        content = self.metadata.values() | {"format": FORMAT, "weights": to_tensors(_halved(self.weights))}
+        detector = content["ood_detector"]
+        if detector:
+            arrays = {name: detector[name] for name in ("mean", "whitening")}
+            content["ood_detector"] = detector | {
+                name: tensor.float() for name, tensor in to_tensors(arrays).items()
+            }
         with atomically(path) as file:
             torch.save(content, file)
 
@@ -51,43 +72,36 @@ class Checkpoint(CheckpointMetadata):
         Raises CheckpointError with a sentence that says what is wrong.
         """
         path = Path(path)
-        content = load_tensors(path)
+        content = read_pth(path)
         digest = digest_of(path)
-        if is_checkpoint(content):
-            try:
-                return cls(**cls.fields(upgraded(content)), weights=content["weights"], digest=digest)
-            except (KeyError, TypeError, ValueError) as error:
-                raise CheckpointError(f"{path} is an incomplete checkpoint: {error!r}") from error
-        return _from_state_dict(content, path, digest)
+        if not is_checkpoint(content):
+            return _from_state_dict(content, path, digest)
+        try:
+            content = upgraded(content)
+            return cls(
+                CheckpointMetadata(**CheckpointMetadata.fields(content), digest=digest), content["weights"]
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is an incomplete checkpoint: {error!r}") from error
 
 
-def load_tensors(path: Path) -> dict[str, Any]:
-    """A dictionary of tensors and plain values, read without running any code the file may hold."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # the unpickler meets damaged bytes with a dozen kinds of exception
-        raise CheckpointError(f"{path} is not a file that torch can read safely: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")
-    return content
+def as_saved(weights: Weights) -> Weights:
+    """The values that `Checkpoint.save` writes for these weights, in the weights' own types.
+
+    Matrices and kernels are saved in float16, unless one of their values is too large for it, and vectors,
+    which are those of batch norm and biases, as they are.
+    """
+    return {name: array.astype(weights[name].dtype) for name, array in _halved(weights).items()}
 
 
-def as_saved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The values that `Checkpoint.save` writes for these weights, in the weights' own types."""
-    return {name: _halve(tensor).to(tensor.dtype) for name, tensor in weights.items()}
+def _halved(weights: Weights) -> Weights:
+    return {name: _half(array) if array.ndim > 1 else array for name, array in weights.items()}
 
 
-def _halve(tensor: Tensor) -> Tensor:
-    """A matrix in float16, unless it has a value beyond that; a copy of anything else."""
-    if tensor.is_floating_point() and tensor.ndim > 1:
-        half = tensor.half()
-        if bool(half.isfinite().all()):
-            return half
-    return tensor.clone()
+def _half(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.isfinite(half).all() else array
 
 
 def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkpoint:
@@ -96,16 +110,14 @@ def _from_state_dict(content: dict[str, Any], path: Path, digest: str) -> Checkp
     What their label 1 meant they do not tell; it is taken to be REAL.
     """
     stems = [name for name in content if name.endswith("conv1.weight") and "layer" not in name]
-    if len(stems) != 1 or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+    if len(stems) != 1 or not all(isinstance(array, np.ndarray) for array in content.values()):
         raise CheckpointError(f"{path} is neither a checkpoint nor the state dict of a ResNet18")
     prefix = stems[0].removesuffix("conv1.weight")
-    weights = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+    weights = {name.removeprefix(prefix): array for name, array in content.items()}
     if "fc.weight" in weights:
         architecture, preprocess = Architecture("imagenet", "linear"), Preprocess(224, HALF, HALF)
     else:
         architecture = Architecture("imagenet", "mlp")
         preprocess = Preprocess(224, IMAGENET_MEAN, IMAGENET_STD)
     recipe = {"name": "state_dict", "head": architecture.head}
-    checkpoint = Checkpoint(architecture, preprocess, recipe=recipe, digest=digest, weights=weights)
-    checkpoint.network()  # wrong shapes or missing tensors are reported here, where the file is known
-    return checkpoint
+    return Checkpoint(CheckpointMetadata(architecture, preprocess, recipe=recipe, digest=digest), weights)

@@ -1,5 +1,6 @@
 """Versions of the checkpoint file, and what brings an older one to the newest."""
 
+import re
 from typing import Any
 
 FORMAT = "cifake-checkpoint/2"
@@ -23,6 +24,15 @@ _AUGMENTATION = {
     "loudest_noise": "max_noise_std",
     "tone": "color_jitter",
     "grey": "grayscale",
+}
+# The int8 ranges of version 1 are of the graph that OpenVINO made of a traced module of PyTorch.
+_TRACED = re.compile(r"__module\.network\.([\w.]+)/aten::(\w+)/\w+")
+_TRACED_OTHERS = {
+    "aten::mean/ReduceMean": "stem.mean",
+    "aten::mean/ReduceMean_1": "layer1.mean",
+    "aten::mean/ReduceMean_2": "layer2.mean",
+    "aten::mean/ReduceMean_3": "layer3.mean",
+    "aten::flatten/Reshape": "flatten",
 }
 
 
@@ -51,9 +61,26 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
         "format": FORMAT,
         "positive_class": content["positive"],
         "ood_detector": detector and _renamed(detector, {"middle": "mean"}),
+        "int8": [one | {"operation": _operation(one["operation"])} for one in content.get("int8", ())],
         "recipe": recipe,
     }
 
 
 def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in values.items()}
+
+
+def _operation(traced: str) -> str:
+    """The name of an operation in model.engines.openvino_graph, by its name in the traced graph."""
+    found = _TRACED.fullmatch(traced)
+    if not found:
+        return _TRACED_OTHERS.get(traced, traced)
+    module, kind = found.groups()
+    match kind:
+        case "_convolution" | "max_pool2d" | "linear":
+            return module
+        case "add_":
+            return f"{module}.add"
+        case "adaptive_avg_pool2d":  # the first of two modules before a linear head: the other is a dropout
+            return "avgpool"
+    return traced

@@ -1,6 +1,5 @@
 """The predictor: a checkpoint and an engine, from RGB pictures to P(REAL)."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,20 +46,17 @@ class Decision:
 
 
 class Predictor:
-    """A network ready to be asked. Calls from several threads are served one after another.
+    """A network ready to predict.
 
-    Heat maps wait for heat maps only: the first one, which may import torch, holds no prediction up.
+    Not thread-safe: one thread at a time may predict, and another one explain.
     """
 
-    def __init__(self, checkpoint: CheckpointMetadata, engine: Engine, batch_size: int | None = None) -> None:
-        self.checkpoint = checkpoint
-        self.preprocess = checkpoint.preprocess
+    def __init__(self, metadata: CheckpointMetadata, engine: Engine, batch_size: int | None = None) -> None:
+        self.metadata = metadata
+        self.preprocess = metadata.preprocess
         self.engine = engine
         # What a pass keeps in memory grows with its pixels: some 0.5 GB for 256 pictures of 32x32.
         self.batch_size = batch_size or max(1, min(256, PASS_PIXELS // self.preprocess.size**2))
-        # One network pass already uses every core it was given: two at once only get in each other's way.
-        self._lock = threading.Lock()
-        self._explaining = threading.Lock()
 
     @classmethod
     def from_checkpoint(
@@ -69,7 +65,7 @@ class Predictor:
         """Of a checkpoint in memory, by torch in f32. Raises ValueError for a device that is not there."""
         from model.engines.torch_engine import TorchEngine
 
-        return cls(checkpoint, TorchEngine(checkpoint, device), batch_size)
+        return cls(checkpoint.metadata, TorchEngine(checkpoint, device), batch_size)
 
     @classmethod
     def load(
@@ -78,10 +74,9 @@ class Predictor:
         device: str = "auto",
         engine: str = "torch",
         precision: str = "f32",
-        cache: Path | None = None,
     ) -> "Predictor":
         """From a checkpoint file; see `model.engines.engine.open_engine` for the arguments and errors."""
-        return cls(*open_engine(Path(path), device, engine, precision, cache))
+        return cls(*open_engine(Path(path), device, engine, precision))
 
     def predict(self, pictures: Pictures, use_all_cores: bool = True) -> Prediction:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
@@ -90,11 +85,11 @@ class Predictor:
         list, but for rounding (1e-6).
         """
         z, means = self.forward(pictures, use_all_cores)
-        detector = self.checkpoint.ood_detector
-        return Prediction(self.checkpoint.probability(z), detector.contains(means) if detector else None)
+        detector = self.metadata.ood_detector
+        return Prediction(self.metadata.probability(z), detector.contains(means) if detector else None)
 
     def predict_proba(self, pictures: Pictures) -> np.ndarray:
-        """P(REAL) alone, as `read` gives it."""
+        """P(REAL) only, float64 of shape (N,)."""
         return self.predict(pictures).predictions
 
     def logits(self, pictures: Pictures) -> np.ndarray:
@@ -105,8 +100,7 @@ class Predictor:
         """Logits, and the channel means that `model.ood` judges by, float32 of shape (N, CHANNEL_MEANS)."""
         parts = []
         for batch in self._parts(pictures):
-            with self._lock:
-                parts.append(self.engine.forward(batch, use_all_cores))
+            parts.append(self.engine.forward(batch, use_all_cores))
         if not parts:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
         return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
@@ -119,7 +113,7 @@ class Predictor:
         Each is of the label that was answered. predictions: P(REAL) as it was answered, of shape (N,); the
         engine is asked where it is not given. Raises ValueError for another number of predictions.
         """
-        sign = self.checkpoint.label_sign(
+        sign = self.metadata.label_sign(
             self.predict_proba(pictures) if predictions is None else predictions
         )
         if sign.shape != (len(pictures),):
@@ -127,8 +121,7 @@ class Predictor:
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
         for number, batch in enumerate(self._parts(pictures)):
             start = number * self.batch_size
-            with self._explaining:
-                heat.append(self.engine.explain(batch, sign[start : start + len(batch)], layer))
+            heat.append(self.engine.explain(batch, sign[start : start + len(batch)], layer))
         return np.concatenate(heat)
 
     def decide(self, prediction: float, abstain: float = 0.0) -> Decision:

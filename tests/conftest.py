@@ -15,6 +15,7 @@ from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.network import build_network
 from model.predictor import Decision, Prediction, Predictor
+from model.tensors import to_arrays
 
 
 class MeanPredictor:
@@ -23,7 +24,7 @@ class MeanPredictor:
     Pictures without a bright pixel are out of its domain; it looks at the top left corner.
     """
 
-    checkpoint = CheckpointMetadata(Architecture(), Preprocess())
+    metadata = CheckpointMetadata(Architecture(), Preprocess())
     preprocess = Preprocess()
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
@@ -70,14 +71,6 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where engines keep their files while the tests run."""
-    folder = tmp_path_factory.mktemp("cache")
-    os.environ["XDG_CACHE_HOME"] = str(folder)
-    return folder / "cifake"
-
-
 @pytest.fixture(scope="session")
 def shipped() -> Predictor:
     return Predictor.load(device="cpu")
@@ -87,7 +80,8 @@ def shipped() -> Predictor:
 def random_checkpoint() -> Checkpoint:
     """A checkpoint whose weights nobody trained."""
     architecture = Architecture("small-pool", "linear")
-    return Checkpoint(architecture, Preprocess(), weights=build_network(architecture).state_dict())
+    metadata = CheckpointMetadata(architecture, Preprocess())
+    return Checkpoint(metadata, to_arrays(build_network(architecture).state_dict()))
 
 
 @pytest.fixture(scope="session")

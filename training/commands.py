@@ -63,9 +63,9 @@ def train(options: Namespace) -> None:
     checkpoint = runs.run(recipe, source, options.out, how, positive_class)
     drawn = plots.plot_run(options.out.parent)
     print("\n" + (options.out.with_name("history.csv")).read_text())
-    print(f"on validation, {checkpoint.calibration}:")
-    print(describe(checkpoint.metrics["validation"]))
-    _tell_positive_class(checkpoint)
+    print(f"on validation, {checkpoint.metadata.calibration}:")
+    print(describe(checkpoint.metadata.metrics["validation"]))
+    _tell_positive_class(checkpoint.metadata)
     print(f"\n{options.out} and {len(drawn)} plots written after {(time.monotonic() - start) / 60:.0f} min")
 
 
@@ -90,7 +90,7 @@ def evaluate(options: Namespace) -> None:
     check_files(options.json, options.plot)
     predictor = Predictor.load(options.model, options.device, options.engine, options.precision)
     if options.ood:
-        limits.check_detector(predictor.checkpoint)
+        limits.check_detector(predictor.metadata)
     if options.robustness:
         robustness.check_size(predictor.preprocess.size)
     source = read_test(options.data, predictor.preprocess)
@@ -106,7 +106,7 @@ def evaluate(options: Namespace) -> None:
     if found.figures["accuracy"] < 1 - audits.MIN_AGREEMENT:
         print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
     report = {
-        "model_sha256": predictor.checkpoint.digest,
+        "model_sha256": predictor.metadata.digest,
         "engine": predictor.engine.name,
         "positive_class": options.positive_class,
         "data": {
@@ -142,10 +142,10 @@ def quantise(options: Namespace) -> None:
         raise DataError(f"--out is the checkpoint that is read, {options.model}: name another file")
     check_files(options.out)
     checkpoint = Checkpoint.load(options.model)
-    source = read_training(options.data, checkpoint.preprocess, options.target)
+    source = read_training(options.data, checkpoint.metadata.preprocess, options.target)
     checkpoint = quantising.quantise(checkpoint, source)
     checkpoint.save(options.out)
-    print(quantising.describe(checkpoint))
+    print(quantising.describe(checkpoint.metadata))
     print(f"{options.out} written")
 
 
@@ -160,7 +160,7 @@ def infer(options: Namespace) -> None:
     for name, reason in found.unreadable:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     print(f"{len(found.rows)} predictions, each P({options.positive_class}), written to {path}")
-    _tell_positive_class(predictor.checkpoint)
+    _tell_positive_class(predictor.metadata)
 
 
 def audit(options: Namespace) -> None:
@@ -171,7 +171,7 @@ def audit(options: Namespace) -> None:
     pictures = source.pictures
     _tell_source(source, options.data)
     p = predictor.predict_proba(pictures.images)
-    found = audits.audit(p, pictures.labels, audits.own_error(predictor.checkpoint))
+    found = audits.audit(p, pictures.labels, audits.own_error(predictor.metadata))
     order = (-found.suspicion).argsort(kind="stable")
     ranked = ([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"] for i in order)
     write_csv(options.out / "audit.csv", ["name", "label", "suspicion"], ranked)

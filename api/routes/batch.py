@@ -72,7 +72,7 @@ def batch() -> Response:
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
     response.headers["X-Out-Of-Domain-Count"] = str(outside)
     response.headers["X-Prediction"] = f"P({positive})"
-    response.headers["X-Label-1-In-Training-Data"] = service.predictor.checkpoint.positive_class
+    response.headers["X-Label-1-In-Training-Data"] = service.predictor.metadata.positive_class
     return response
 
 

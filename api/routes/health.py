@@ -27,7 +27,7 @@ def readyz() -> dict[str, str]:
 @blueprint.get("/model")
 def model() -> dict[str, Any]:
     """What is being served, as its checkpoint tells it."""
-    checkpoint = current_service().predictor.checkpoint
+    checkpoint = current_service().predictor.metadata
     size = checkpoint.preprocess.size
     return {
         "digest": checkpoint.digest,

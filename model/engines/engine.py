@@ -6,6 +6,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from model.architecture import LAYER
+from model.checkpoint import Checkpoint
 from model.engines.cpus import runs_on_cpu
 from model.metadata import CheckpointMetadata
 
@@ -40,12 +41,12 @@ class Engine(Protocol):
 
 
 def open_engine(
-    model: Path, device: str = "auto", kind: str = "auto", precision: str = "auto", cache: Path | None = None
+    model: Path, device: str = "auto", kind: str = "auto", precision: str = "auto"
 ) -> tuple[CheckpointMetadata, Engine]:
-    """What a checkpoint says, and the engine that runs it.
+    """A checkpoint's metadata, and the engine that runs its network.
 
     device: `auto`, or a torch device. kind: `torch`, `openvino` or `auto`. precision: `f32`, `bf16`,
-    `int8` or `auto`. cache: the folder where OpenVINO's files are kept.
+    `int8` or `auto`.
 
     `auto` is torch on a GPU, in bf16 or f32, and OpenVINO on a CPU, in int8 or f32: in f32 unless the machine
     computes in the other and, by the checkpoint's own record, that loses next to nothing (see
@@ -55,15 +56,13 @@ def open_engine(
         if value != "auto" and value not in get_args(choice):
             raise ValueError(f"{value!r} is none of auto, {', '.join(get_args(choice))}")
     if kind == "torch" or (kind == "auto" and not runs_on_cpu(device)):
-        from model.checkpoint import Checkpoint  # torch takes seconds to import, and most servers need none
-        from model.engines.torch_engine import TorchEngine
+        from model.engines.torch_engine import TorchEngine  # most servers have no PyTorch
 
         checkpoint = Checkpoint.load(model)
-        return checkpoint, TorchEngine(checkpoint, device, precision)
+        return checkpoint.metadata, TorchEngine(checkpoint, device, precision)
     if device not in ("auto", "cpu"):
         raise ValueError(f"OpenVINO runs on the CPU here, not on {device!r}")
     from model.engines.openvino_engine import OpenVinoEngine
-    from model.engines.prepared import prepared
 
-    metadata, folder = prepared(model, cache)
-    return metadata, OpenVinoEngine(metadata, folder, model, precision)
+    checkpoint = Checkpoint.load(model)
+    return checkpoint.metadata, OpenVinoEngine(checkpoint, precision)

@@ -23,13 +23,13 @@ class TorchEngine:
         self.device = pick_device(device)
         if precision == "auto":
             gain = self.device.type != "cpu" and has_bf16(self.device)
-            precision = "bf16" if gain and checkpoint.allows("bf16") else "f32"
+            precision = "bf16" if gain and checkpoint.metadata.allows("bf16") else "f32"
         if precision == "int8":
             raise ValueError("torch runs the network in f32 or bf16; int8 is OpenVINO's")
         self.name = f"torch {precision} on {self.device}"
         autocast(self.device, precision)  # raises now what it would raise later
         self._precision = precision
-        self._normalise = checkpoint.preprocess.normalise
+        self._normalise = checkpoint.metadata.preprocess.normalise
         network = folded(checkpoint.network())
         self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
 

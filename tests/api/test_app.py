@@ -21,12 +21,12 @@ def test_loads_the_checkpoint_that_the_settings_name(random_checkpoint: Checkpoi
     random_checkpoint.save(tmp_path / "other.pth")
     app = create_app(load_settings(model=str(tmp_path / "other.pth"), device="cpu", engine="torch"))
     answer = app.test_client().get("/model").json
-    assert answer["digest"] == Checkpoint.load(tmp_path / "other.pth").digest
+    assert answer["digest"] == Checkpoint.load(tmp_path / "other.pth").metadata.digest
 
 
 def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
-        create_app(load_settings(model=str(tmp_path / "nowhere.pth"), cache_dir=str(tmp_path)))
+        create_app(load_settings(model=str(tmp_path / "nowhere.pth")))
     with pytest.raises(ValueError, match="abacus"):
         create_app(load_settings(device="abacus"))
 

@@ -14,7 +14,9 @@ import torch
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
 from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from model.metadata import CheckpointMetadata
 from model.network import build_network
+from model.tensors import to_arrays
 from tests.benchmarks.command import run
 from tests.benchmarks.load import Request
 from tests.benchmarks.servers import Contender, ours
@@ -34,8 +36,9 @@ def untrained(path: Path) -> None:
     """A checkpoint of torchvision's ResNet18 at 224x224; its weights change nothing in its speed."""
     torch.manual_seed(0)
     architecture = Architecture("imagenet", "linear")
-    weights = build_network(architecture).state_dict()
-    Checkpoint(architecture, Preprocess(224, IMAGENET_MEAN, IMAGENET_STD), weights=weights).save(path)
+    weights = to_arrays(build_network(architecture).state_dict())
+    metadata = CheckpointMetadata(architecture, Preprocess(224, IMAGENET_MEAN, IMAGENET_STD))
+    Checkpoint(metadata, weights).save(path)
 
 
 def posted(name: str) -> Request:
@@ -48,6 +51,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "resnet18.pth"
         untrained(model)
-        us = ours(CIFAKE_MODEL=str(model), CIFAKE_CACHE_DIR=folder, CIFAKE_THREADS="50")
+        us = ours(CIFAKE_MODEL=str(model), CIFAKE_THREADS="50")
         others = [(one, posted("image_data")) for one in (LITSERVE, FASTAPI)]
         run("litserve_own", [(us, posted("file")), *others], connections=(50,))

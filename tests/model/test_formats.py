@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from model import SHIPPED
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.formats import FORMAT, is_checkpoint, upgraded
-from model.metadata import CheckpointError
+from model.metadata import CheckpointError, CheckpointMetadata
 from training.fitting.recipes import RECIPES
 
 
@@ -17,7 +17,7 @@ def test_the_shipped_file_is_of_a_version_that_is_read() -> None:
     assert is_checkpoint(content)
     new = upgraded(content)
     assert new["format"] == FORMAT
-    assert set(Checkpoint.fields(new)) <= new.keys()
+    assert set(CheckpointMetadata.fields(new)) <= new.keys()
     assert upgraded(new) == new
 
 
@@ -25,9 +25,9 @@ def test_every_name_of_its_recipe_is_one_of_today() -> None:
     """A name that was forgotten would be told by its old word only."""
     checkpoint = Checkpoint.load(SHIPPED)
     recipe = asdict(RECIPES["cifake"])
-    assert checkpoint.recipe.keys() == recipe.keys()
-    assert checkpoint.recipe["augmentation"].keys() == recipe["augmentation"].keys()
-    assert checkpoint.ood_detector is not None
+    assert checkpoint.metadata.recipe.keys() == recipe.keys()
+    assert checkpoint.metadata.recipe["augmentation"].keys() == recipe["augmentation"].keys()
+    assert checkpoint.metadata.ood_detector is not None
 
 
 def test_another_threshold_is_refused(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_another_threshold_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_of_the_newest(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(random_checkpoint, calibration=Calibration(2.0)).save(tmp_path / "x.pth")
+    random_checkpoint.updated(calibration=Calibration(2.0)).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
     assert content["format"] == FORMAT
     assert not is_checkpoint({"format": "cifake-checkpoint/3"})

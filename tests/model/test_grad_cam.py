@@ -1,13 +1,11 @@
-import threading
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from model import SHIPPED
-from model.architecture import LAYER, STAGES
+from model.architecture import STAGES
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.grad_cam import grad_cam
@@ -88,7 +86,7 @@ def test_it_is_of_the_label_that_is_answered(
     change: dict, positive_class: str, random_checkpoint: Checkpoint
 ) -> None:
     """One label for all pictures, which the sign of the logit does not know."""
-    checkpoint = replace(random_checkpoint, positive_class=positive_class, **change)
+    checkpoint = random_checkpoint.updated(positive_class=positive_class, **change)
     predictor = Predictor.from_checkpoint(checkpoint, "cpu", batch_size=2)
     pictures = np.stack([noise(seed) for seed in range(5)])
     [label] = {predictor.decide(p).label for p in predictor.predict_proba(pictures)}
@@ -102,36 +100,3 @@ def test_it_is_of_the_label_that_is_answered(
     np.testing.assert_allclose(heat, predictor.engine.explain(pictures, -signs), atol=1e-5)
     with pytest.raises(ValueError, match="5 pictures need as many predictions"):
         predictor.explain(pictures, predictions=given[:4])
-
-
-def test_predictions_do_not_wait_for_heat_maps(random_checkpoint: Checkpoint) -> None:
-    begun, end, together = threading.Event(), threading.Event(), []
-    running = threading.Lock()
-
-    class Slow:
-        name = "slow"
-
-        def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
-            return np.zeros(len(batch)), np.zeros((len(batch), 1), np.float32)
-
-        def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = LAYER) -> np.ndarray:
-            together.append(not running.acquire(blocking=False))
-            begun.set()
-            assert end.wait(10)
-            running.release()
-            return np.zeros(batch.shape[:3], np.float32)
-
-    predictor = Predictor(random_checkpoint, Slow())
-    explaining = [threading.Thread(target=predictor.explain, args=([noise()],)) for _ in range(3)]
-    for thread in explaining:
-        thread.start()
-    assert begun.wait(10)
-    predicting = threading.Thread(target=predictor.predict, args=([noise()],), daemon=True)
-    predicting.start()
-    predicting.join(5)
-    waited = predicting.is_alive()
-    end.set()
-    for thread in explaining:
-        thread.join(10)
-    assert not waited
-    assert together == [False] * 3  # an engine is asked for one heat map at a time

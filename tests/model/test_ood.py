@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +29,8 @@ def test_near_is_in_and_far_is_out() -> None:
 
 
 def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(random_checkpoint, ood_detector=DETECTOR).save(tmp_path / "x.pth")
-    loaded = Checkpoint.load(tmp_path / "x.pth").ood_detector
+    random_checkpoint.updated(ood_detector=DETECTOR).save(tmp_path / "x.pth")
+    loaded = Checkpoint.load(tmp_path / "x.pth").metadata.ood_detector
     assert loaded is not None
     assert loaded.threshold == DETECTOR.threshold
     np.testing.assert_allclose(loaded.mean, DETECTOR.mean)
@@ -39,7 +38,7 @@ def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: P
 
 
 def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(random_checkpoint, ood_detector=DETECTOR).save(tmp_path / "x.pth")
+    random_checkpoint.updated(ood_detector=DETECTOR).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
     del content["ood_detector"]["whitening"]
     torch.save(content, tmp_path / "x.pth")
@@ -47,4 +46,4 @@ def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Pat
         Checkpoint.load(tmp_path / "x.pth")
     del content["ood_detector"]  # as in files from before there was one
     torch.save(content, tmp_path / "x.pth")
-    assert Checkpoint.load(tmp_path / "x.pth").ood_detector is None
+    assert Checkpoint.load(tmp_path / "x.pth").metadata.ood_detector is None

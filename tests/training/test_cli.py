@@ -41,12 +41,12 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert "on validation, Calibration(temperature=" in printed
     assert "Label 1 of this model's training data is REAL in truth." in printed
     checkpoint = Checkpoint.load(out)
-    assert checkpoint.recipe["name"] == "cifake"
-    assert (checkpoint.recipe["init"], checkpoint.recipe["seed"]) == ("none", 7)
-    assert checkpoint.data["training"]["pictures"] == 31
-    assert checkpoint.data["dropped_contradictions"] == 2
-    assert checkpoint.metrics["validation"]["pictures"] == 8
-    assert checkpoint.calibration.temperature > 0
+    assert checkpoint.metadata.recipe["name"] == "cifake"
+    assert (checkpoint.metadata.recipe["init"], checkpoint.metadata.recipe["seed"]) == ("none", 7)
+    assert checkpoint.metadata.data["training"]["pictures"] == 31
+    assert checkpoint.metadata.data["dropped_contradictions"] == 2
+    assert checkpoint.metadata.metrics["validation"]["pictures"] == 8
+    assert checkpoint.metadata.calibration.temperature > 0
     for name in ("history.csv", "metrics.json", "loss_curve.png", "accuracy_curve.png", "confusion.png"):
         assert (out.parent / name).is_file()
 
@@ -58,7 +58,7 @@ def test_from_folders_to_a_checkpoint_to_its_figures(
     assert diagram.is_file()
     figures = json.loads(report.read_text())
     assert figures["pictures"] == 9
-    assert figures["model_sha256"] == checkpoint.digest
+    assert figures["model_sha256"] == checkpoint.metadata.digest
     assert figures["robustness"]["as they are"]["accuracy"] == figures["accuracy"]
     assert figures["ood"].keys() == KINDS.keys()
     assert figures["deletion"]["pictures"] == 9
@@ -89,7 +89,7 @@ def test_from_the_hackathons_tree_to_its_zip(
     printed = capsys.readouterr().out
     assert "tensors start from shipped" in printed
     assert "Label 1 of this model's training data is FAKE in truth" in printed
-    assert Checkpoint.load(Path(out)).positive_class == "FAKE"
+    assert Checkpoint.load(Path(out)).metadata.positive_class == "FAKE"
 
     assert cli.main(["submission", "--team", "x"]) == 1
     assert "infer data/hackathon/test_images --team x" in capsys.readouterr().err
@@ -117,7 +117,7 @@ def test_quantise_judges_by_the_validation_pictures(
     out, new = tmp_path / "run" / "cifake_model.pth", tmp_path / "new.pth"
     train = ["train", "--data", str(tree), "--out", str(out), "--device", "cpu"]
     assert cli.main([*train, "--precision", "bf16"]) == 0
-    assert Checkpoint.load(out).recipe["precision"] == "bf16"
+    assert Checkpoint.load(out).metadata.recipe["precision"] == "bf16"
     before = out.read_bytes()
     quantise = ["quantise", "--model", str(out), "--out", str(new)]
     assert cli.main([*quantise, "--data", str(tree)]) == 0
@@ -269,7 +269,7 @@ def test_a_checkpoint_that_cannot_be_asked_is_told_before_anything_is_read(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    replace(random_checkpoint, **change).save(tmp_path / "x.pth")
+    random_checkpoint.updated(**change).save(tmp_path / "x.pth")
     arguments = ["--data", "nowhere", "--model", str(tmp_path / "x.pth"), "--engine", "torch"]
     assert cli.main(["evaluate", *arguments, option]) == 1
     assert sentence in capsys.readouterr().err
@@ -326,7 +326,7 @@ def test_a_bare_state_dict_claims_nothing_of_its_labels(
 ) -> None:
     commands._tell_positive_class(random_checkpoint)
     assert "does not say what label 1" in capsys.readouterr().out
-    commands._tell_positive_class(replace(random_checkpoint, data={"label_1": "FAKE"}, positive_class="FAKE"))
+    commands._tell_positive_class(random_checkpoint.updated(data={"label_1": "FAKE"}, positive_class="FAKE"))
     assert "is FAKE in truth" in capsys.readouterr().out
 
 

@@ -26,10 +26,10 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     """
     random = np.random.default_rng(0)
     z = predictor.logits(images)
-    predictions = predictor.checkpoint.probability(z)
-    sign = predictor.checkpoint.label_sign(predictions)
+    predictions = predictor.metadata.probability(z)
+    sign = predictor.metadata.label_sign(predictions)
     heat = predictor.explain(images, layer, predictions)
-    calibrated = predictor.checkpoint.calibration
+    calibrated = predictor.metadata.calibration
     blurred = np.stack([_blurred(image) for image in images])
     parts: dict[str, np.ndarray] = {
         "hottest": heat,

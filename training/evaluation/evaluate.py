@@ -23,7 +23,7 @@ class Evaluation:
 
 def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Label = "REAL") -> Evaluation:
     """Judge the probability of `positive_class` against label 1 of the pictures."""
-    checkpoint = predictor.checkpoint
+    checkpoint = predictor.metadata
     z, means = predictor.forward(pictures.images)
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
     if positive_class == "FAKE":

@@ -43,7 +43,7 @@ def detection_rates(predictor: Predictor, count: int = 200) -> dict[str, float]:
 
     Raises ValueError for a checkpoint that does not know its domain.
     """
-    check_detector(predictor.checkpoint)
+    check_detector(predictor.metadata)
     found = {}
     for kind, pictures in ood_images(count).items():
         in_domain = predictor.predict(pictures).in_domain

@@ -11,8 +11,10 @@ from torchvision.models import ResNet18_Weights
 from model import SHIPPED
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
+from model.metadata import CheckpointMetadata
 from model.network import build_network
 from model.predictor import Predictor
+from model.tensors import to_arrays, to_tensors
 from training.data.labelled_images import LabelledImages
 from training.fitting.recipes import Recipe
 
@@ -36,7 +38,7 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     if init == "imagenet":
         source = _imagenet()
     else:
-        source = Checkpoint.load(SHIPPED if init == "shipped" else Path(init)).weights
+        source = to_tensors(Checkpoint.load(SHIPPED if init == "shipped" else Path(init)).weights)
     own = build_network(architecture).state_dict()
     fitting = {
         name: tensor.to(own[name].dtype)
@@ -60,7 +62,8 @@ def negate_inverted_head(
     own = build_network(recipe.architecture).state_dict()
     if own.keys() - weights.keys():
         return weights, math.nan
-    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
+    metadata = CheckpointMetadata(recipe.architecture, recipe.preprocess)
+    checkpoint = Checkpoint(metadata, to_arrays(weights))
     z = Predictor.from_checkpoint(checkpoint, device).logits(pictures.images)
     right = float(((z > 0) == (pictures.labels == 1)).mean())
     if right >= 0.5:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from model.checkpoint import load_tensors
 from model.engines.hardware import autocast, pick_device
 from model.files import atomically
 from model.metadata import CheckpointError
 from model.network import build_network, logits
 from model.predictor import PASS_PIXELS
+from model.tensors import load_tensors
 from training.data.labelled_images import LabelledImages
 from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, size_of

@@ -1,17 +1,14 @@
 """Eight-bit ranges from pictures, and the record of what each precision costs in accuracy."""
 
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import nncf
 import numpy as np
 
 from model.checkpoint import Checkpoint
-from model.engines.convert import convert, graph
 from model.engines.engine import Engine
 from model.engines.openvino_engine import OpenVinoEngine
+from model.engines.openvino_graph import build_graph
 from model.engines.quantization import ranges_of
 from model.engines.torch_engine import TorchEngine
 from model.metadata import THRESHOLD, CheckpointMetadata, Range
@@ -30,23 +27,19 @@ def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
     record from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
     if slowly. Raises DataError where the source does not hold these pictures.
     """
-    training, validation = shares(plain, source)
-    checkpoint = replace(plain, int8=int8_ranges(plain, training.subsample(CALIBRATED).images))
-    with tempfile.TemporaryDirectory() as folder:
-        ranged = Path(folder) / "model.pth"
-        checkpoint.save(ranged)
-        convert(ranged, Path(folder))
-        engines: dict[str, Engine] = {
-            "bf16": TorchEngine(plain, "cpu", "bf16"),
-            "int8": OpenVinoEngine(plain, Path(folder), ranged, "int8"),
-        }
-        reference = Predictor.from_checkpoint(plain, "cpu").logits(validation.images)
-        record = {
-            name: {"split": "validation"}
-            | cost(plain, Predictor(plain, engine).logits(validation.images), reference, validation.labels)
-            for name, engine in engines.items()
-        }
-    return replace(checkpoint, metrics=plain.metrics | {"precisions": record})
+    metadata = plain.metadata
+    training, validation = shares(metadata, source)
+    checkpoint = plain.updated(int8=int8_ranges(plain, training.subsample(CALIBRATED).images))
+    engines: dict[str, Engine] = {
+        "bf16": TorchEngine(plain, "cpu", "bf16"),
+        "int8": OpenVinoEngine(checkpoint, "int8"),
+    }
+    reference = Predictor.from_checkpoint(plain, "cpu").logits(validation.images)
+    record = {}
+    for name, engine in engines.items():
+        z = Predictor(metadata, engine).logits(validation.images)
+        record[name] = {"split": "validation"} | cost(metadata, z, reference, validation.labels)
+    return checkpoint.updated(metrics=metadata.metrics | {"precisions": record})
 
 
 def shares(checkpoint: CheckpointMetadata, source: Source) -> tuple[LabelledImages, LabelledImages]:
@@ -75,7 +68,7 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
     that a checkpoint has to carry.
     """
     found = nncf.quantize(
-        graph(checkpoint),
+        build_graph(checkpoint.weights, checkpoint.metadata.architecture, checkpoint.metadata.preprocess),
         nncf.Dataset([picture[None] for picture in pictures]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(pictures),

@@ -10,8 +10,9 @@ import numpy as np
 
 from model import SHIPPED
 from model.checkpoint import Checkpoint, as_saved
-from model.metadata import Label
+from model.metadata import CheckpointMetadata, Label
 from model.predictor import Predictor
+from model.tensors import to_arrays
 from training.data.labelled_images import LabelledImages, deduplicate, folds, train_val_split
 from training.data.reports import listed, write_csv, write_json
 from training.data.sources import Source
@@ -57,24 +58,23 @@ def run(recipe: Recipe, source: Source, out: Path, options: Options, positive_cl
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
     _, means = predictor.forward(validation.images)
     _, means_trained_on = predictor.forward(training.subsample(SURVEYED).images)
-    checkpoint = replace(
-        checkpoint,
+    checkpoint = checkpoint.updated(
         ood_detector=fit_detector(means_trained_on, means),
         positive_class=positive_class,
         data={"kind": source.kind, "label_1": positive_class} | record,
     )
-    found = evaluate(Predictor(checkpoint, predictor.engine), validation, positive_class)
-    checkpoint = replace(checkpoint, metrics={"validation": found.figures})
+    found = evaluate(Predictor(checkpoint.metadata, predictor.engine), validation, positive_class)
+    checkpoint = checkpoint.updated(metrics={"validation": found.figures})
     write_history(trained.history, out.with_name("history.csv"))
     _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
     checkpoint.save(out)
     report = {
-        "recipe": checkpoint.recipe,
-        "data": checkpoint.data,
+        "recipe": checkpoint.metadata.recipe,
+        "data": checkpoint.metadata.data,
         "best_epoch": trained.best.epoch,
         "seconds": round(time.monotonic() - start),
         "precision": asdict(trained.precision),
-        **checkpoint.metrics,
+        **checkpoint.metadata.metrics,
     }
     write_json(out.with_name("metrics.json"), report)
     return checkpoint
@@ -103,7 +103,7 @@ def cross_validate(
         trained, checkpoint = _trained(recipe, training, validation, state, options)
         options = replace(options, precision=trained.precision.precision)  # the same in all folds
         z = Predictor.from_checkpoint(checkpoint, options.device).logits(sound.images[held])
-        predictions[held], raw[held] = checkpoint.probability(z), checkpoint.uncalibrated(z)
+        predictions[held], raw[held] = checkpoint.metadata.probability(z), checkpoint.metadata.uncalibrated(z)
         state.unlink()
     _write_predictions(out / "validation.csv", sound, predictions, raw)
     return sound, predictions
@@ -118,7 +118,7 @@ def audit_labels(pictures: LabelledImages, device: str) -> Audit | None:
         return None
     predictor = Predictor.load(SHIPPED, device)
     sample = pictures.subsample(AUDITED)
-    return audit(predictor.predict_proba(sample.images), sample.labels, own_error(predictor.checkpoint))
+    return audit(predictor.predict_proba(sample.images), sample.labels, own_error(predictor.metadata))
 
 
 def _sound(source: Source) -> tuple[LabelledImages, dict[str, Any]]:
@@ -166,14 +166,14 @@ def _trained(
         device=options.device,
         precision=options.precision,
     )
-    checkpoint = Checkpoint(
-        architecture=recipe.architecture,
-        preprocess=recipe.preprocess,
-        weights=as_saved(trained.weights),
+    metadata = CheckpointMetadata(
+        recipe.architecture,
+        recipe.preprocess,
         recipe=asdict(recipe) | {"init": init, "precision": trained.precision.precision},
     )
+    checkpoint = Checkpoint(metadata, as_saved(to_arrays(trained.weights)))
     z = Predictor.from_checkpoint(checkpoint, options.device).logits(validation.images)
-    return trained, replace(checkpoint, calibration=fit_calibration(z, validation.labels))
+    return trained, checkpoint.updated(calibration=fit_calibration(z, validation.labels))
 
 
 def _write_predictions(

@@ -3,12 +3,15 @@
 Each of their processes computes with its share of the cores, which is all where `OMP_NUM_THREADS` is not set.
 """
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from model.images.decode import decode
 from model.predictor import Predictor
+
+_one_at_a_time = Lock()
 
 
 def predictor() -> Predictor:
@@ -21,7 +24,8 @@ def predictor() -> Predictor:
 def answers(opened: Predictor, files: list[bytes]) -> list[dict[str, Any]]:
     """The core of the service's own answers, for one batch."""
     pictures = [decode(file, shrink=opened.preprocess.resize).pixels for file in files]
-    predicted = opened.predict(pictures, use_all_cores=False)
+    with _one_at_a_time:
+        predicted = opened.predict(pictures, use_all_cores=False)
     found = []
     for prediction in predicted.predictions.round(6).tolist():
         decision = opened.decide(prediction)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,18 +6,16 @@ import torch
 
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
-from model.engines.convert import convert
 from model.engines.engine import Engine, open_engine
 from model.engines.openvino_engine import OpenVinoEngine, choose
-from model.engines.prepared import read_manifest
 from model.engines.torch_engine import TorchEngine
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointError, CheckpointMetadata, Range
 from model.network import build_network, logits_and_means
+from model.tensors import to_arrays
 from tests.pictures import noise
 
 PICTURES = np.stack([noise(seed) for seed in range(5)])
-CONVOLUTION = "__module.network.layer1.0.conv1/aten::_convolution/Convolution"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,9 @@ def checkpoint() -> Checkpoint:
     for tensor in weights.values():
         if tensor.ndim == 1 and tensor.is_floating_point():  # batch norms that have seen something
             tensor += torch.rand(tensor.shape) / 2
-    return Checkpoint(Architecture(), Preprocess(), weights=weights, int8=(Range(CONVOLUTION, 0, 0.0, 4.0),))
+    ranges = (Range("layer1.0.conv1", 0, 0.0, 4.0),)
+    metadata = CheckpointMetadata(Architecture(), Preprocess(), int8=ranges)
+    return Checkpoint(metadata, to_arrays(weights))
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +36,6 @@ def model(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("model") / "model.pth"
     checkpoint.save(path)
     return path
-
-
-@pytest.fixture(scope="module")
-def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("converted")
-    convert(model, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +54,13 @@ def test_folding_changes_nothing(model: Path, reference: TorchEngine) -> None:
     checkpoint = Checkpoint.load(model)
     batch = torch.from_numpy(PICTURES).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        z, means = logits_and_means(checkpoint.network(), checkpoint.preprocess.normalise(batch))
+        z, means = logits_and_means(checkpoint.network(), checkpoint.metadata.preprocess.normalise(batch))
     np.testing.assert_allclose(reference.forward(PICTURES)[0], z, atol=1e-5)
     np.testing.assert_allclose(reference.forward(PICTURES)[1], means, atol=1e-5)
 
 
-def test_openvino_answers_as_torch_does(model: Path, folder: Path, reference: TorchEngine) -> None:
-    engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "f32")
+def test_openvino_answers_as_torch_does(model: Path, reference: TorchEngine) -> None:
+    engine = OpenVinoEngine(Checkpoint.load(model), "f32")
     assert_close(engine, reference, 1e-4)
     first = engine.forward(PICTURES)[1]
     engine.forward(PICTURES[:1], use_all_cores=False)
@@ -81,8 +73,8 @@ def test_openvino_answers_as_torch_does(model: Path, folder: Path, reference: To
     assert np.abs(heat - engine.explain(PICTURES, -sign)).max() > 0.1
 
 
-def test_int8_is_near_and_not_the_same(model: Path, folder: Path, reference: TorchEngine) -> None:
-    engine = OpenVinoEngine(read_manifest(folder / "manifest.npz"), folder, model, "int8")
+def test_int8_is_near_and_not_the_same(model: Path, reference: TorchEngine) -> None:
+    engine = OpenVinoEngine(Checkpoint.load(model), "int8")
     z, expected = engine.forward(PICTURES)[0], reference.forward(PICTURES)[0]
     assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
 
@@ -115,21 +107,15 @@ def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str)
     assert choose("auto", metadata, {"f32"}) == "f32"
 
 
-def test_auto_is_openvino_on_a_cpu_and_makes_its_files_once(model: Path, tmp_path: Path) -> None:
-    metadata, engine = open_engine(model, "cpu", cache=tmp_path)
-    assert metadata.digest == Checkpoint.load(model).digest
+def test_auto_is_openvino_on_a_cpu(model: Path) -> None:
+    metadata, engine = open_engine(model, "cpu")
+    assert metadata == Checkpoint.load(model).metadata
     assert engine.name == "OpenVINO f32 on cpu"
-    [made] = tmp_path.glob("*/model.xml")
-    (tmp_path / "plain").mkdir()
-    assert made.parent.stat().st_mode == (tmp_path / "plain").stat().st_mode  # another user can read it
-    first = made.stat().st_mtime_ns
-    open_engine(model, "cpu", cache=tmp_path)
-    assert made.stat().st_mtime_ns == first
 
 
 def test_torch_when_asked(model: Path) -> None:
     metadata, engine = open_engine(model, "cpu", "torch", "f32")
-    assert isinstance(metadata, Checkpoint)
+    assert metadata == Checkpoint.load(model).metadata
     assert engine.name == "torch f32 on cpu"
 
 
@@ -142,20 +128,16 @@ def test_torch_when_asked(model: Path) -> None:
         (("cpu", "torch", "int8"), "int8 is OpenVINO's"),
     ],
 )
-def test_what_cannot_be_had(arguments: tuple[str, ...], message: str, model: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_had(arguments: tuple[str, ...], message: str, model: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        open_engine(model, *arguments, cache=tmp_path)
+        open_engine(model, *arguments)
 
 
-def test_int8_without_ranges(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.save(tmp_path / "model.pth")
-    convert(tmp_path / "model.pth", tmp_path)
-    metadata = read_manifest(tmp_path / "manifest.npz")
-    with pytest.raises(ValueError, match="int8 is not to be had here"):
-        OpenVinoEngine(metadata, tmp_path, tmp_path / "model.pth", "int8")
+def test_int8_without_ranges(random_checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="int8 is not available here"):
+        OpenVinoEngine(random_checkpoint, "int8")
 
 
-def test_ranges_of_another_graph(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    replace(checkpoint, int8=(Range("elsewhere", 0, 0.0, 1.0),)).save(tmp_path / "model.pth")
+def test_ranges_of_another_graph(checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="there is no elsewhere"):
-        convert(tmp_path / "model.pth", tmp_path)
+        OpenVinoEngine(checkpoint.updated(int8=(Range("elsewhere", 0, 0.0, 1.0),)), "int8")

@@ -27,7 +27,7 @@ def test_a_device_without_float64(random_checkpoint: Checkpoint) -> None:
 def test_auto_is_bf16_on_a_gpu_only(
     device: str, precision: str, random_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random_checkpoint.metrics["precisions"] = {"bf16": GOOD}
+    random_checkpoint.metadata.metrics["precisions"] = {"bf16": GOOD}
     monkeypatch.setattr("model.engines.torch_engine.has_bf16", lambda device: True)
     monkeypatch.setattr("model.engines.torch_engine.pick_device", lambda name: torch.device(name))
     monkeypatch.setattr("model.engines.torch_engine.autocast", lambda device, precision: None)

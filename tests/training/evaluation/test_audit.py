@@ -108,8 +108,8 @@ def test_a_model_without_a_record_does_not_count_its_errors_as_the_labels() -> N
 
 def test_own_error(random_checkpoint: Checkpoint, shipped: Predictor) -> None:
     assert own_error(random_checkpoint) is None
-    accuracy = shipped.checkpoint.metrics["validation"]["accuracy"]
-    assert own_error(shipped.checkpoint) == pytest.approx(1 - accuracy)
+    accuracy = shipped.metadata.metrics["validation"]["accuracy"]
+    assert own_error(shipped.metadata) == pytest.approx(1 - accuracy)
 
 
 def test_contact_sheet(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_flips_in_real_data(data: Path, shipped: Predictor) -> None:
     pictures = read_split(data / "cifake" / "test", Preprocess())
     part = pictures.subsample(2000)
     predictions = shipped.predict_proba(part.images)
-    error = own_error(shipped.checkpoint)
+    error = own_error(shipped.metadata)
     assert audit(predictions, part.labels, error).verdict == "sound"
     labels, flipped = flip(part.labels, 0.05)
     found = audit(predictions, labels, error)

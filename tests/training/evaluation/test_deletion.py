@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ class Spotter(Predictor):
     def explain(  # type: ignore[override]
         self, pictures: np.ndarray, layer: str = "layer2", predictions: np.ndarray | None = None
     ) -> np.ndarray:
-        np.testing.assert_array_equal(predictions, self.checkpoint.probability(self.logits(pictures)))
+        np.testing.assert_array_equal(predictions, self.metadata.probability(self.logits(pictures)))
         return pictures.mean(3).astype(np.float32) / 255
 
 
@@ -38,7 +37,7 @@ def spotted() -> np.ndarray:
 def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> None:
     images = spotted()
     found = deletion(
-        Spotter.from_checkpoint(replace(random_checkpoint, calibration=Calibration(2.0)), "cpu"), images
+        Spotter.from_checkpoint(random_checkpoint.updated(calibration=Calibration(2.0)), "cpu"), images
     )
     assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
     assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
@@ -57,10 +56,10 @@ def test_it_is_the_answered_labels_logit(
 ) -> None:
     """All logits are above 0 and fall without the spot; that is a rise for label 0."""
     spotter = Spotter.from_checkpoint(
-        replace(random_checkpoint, positive_class=positive_class, **change), "cpu"
+        random_checkpoint.updated(positive_class=positive_class, **change), "cpu"
     )
     images = spotted()
-    answered = {spotter.decide(p).label for p in spotter.checkpoint.probability(spotter.logits(images))}
+    answered = {spotter.decide(p).label for p in spotter.metadata.probability(spotter.logits(images))}
     assert len(answered) == 1
     fall = deletion(spotter, images)["hottest"]["fall"]
     assert (fall > 1) == (answered == {positive_class})
@@ -69,7 +68,7 @@ def test_it_is_the_answered_labels_logit(
 
 @pytest.mark.parametrize("size", [30, 33])
 def test_sides_that_are_no_multiple_of_a_patch(size: int, random_checkpoint: Checkpoint) -> None:
-    other = replace(random_checkpoint, preprocess=Preprocess(size))
+    other = random_checkpoint.updated(preprocess=Preprocess(size))
     found = deletion(
         Predictor.from_checkpoint(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)])
     )

@@ -15,7 +15,7 @@ class Brightness:
     """P(REAL) is the mean brightness; pictures of another size than 32x32 are out of its domain."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+        self.metadata = checkpoint
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         sides = np.array([picture.shape[0] for picture in pictures])

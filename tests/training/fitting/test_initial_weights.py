@@ -13,9 +13,10 @@ from torchvision.models._api import Weights, WeightsEnum
 
 from model.architecture import Architecture, Head
 from model.checkpoint import Checkpoint
-from model.metadata import CheckpointError
+from model.metadata import CheckpointError, CheckpointMetadata
 from model.network import build_network
 from model.predictor import Predictor
+from model.tensors import to_arrays
 from tests.pictures import noise
 from training.data.labelled_images import LabelledImages
 from training.fitting import initial_weights as initial
@@ -130,7 +131,8 @@ def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
     torch.manual_seed(0)
     weights = build_network(recipe.architecture).state_dict()
     images = np.stack([noise(seed) for seed in range(16)])
-    checkpoint = Checkpoint(recipe.architecture, recipe.preprocess, weights=weights)
+    metadata = CheckpointMetadata(recipe.architecture, recipe.preprocess)
+    checkpoint = Checkpoint(metadata, to_arrays(weights))
     z = Predictor.from_checkpoint(checkpoint, "cpu").logits(images)
     says = (z > np.median(z)).astype(np.uint8)
     last = "fc" if head == "linear" else "fc.3"
@@ -141,7 +143,7 @@ def test_weights_that_say_the_opposite_are_turned(head: Head) -> None:
     assert right == 0
     changed = {name for name, tensor in weights.items() if not torch.equal(tensor, opposite[name])}
     assert changed == {f"{last}.weight", f"{last}.bias"}
-    after = Predictor.from_checkpoint(replace(checkpoint, weights=opposite), "cpu").logits(images)
+    after = Predictor.from_checkpoint(replace(checkpoint, weights=to_arrays(opposite)), "cpu").logits(images)
     assert ((after > 0) == (says == 0)).all()
 
 

@@ -67,17 +67,17 @@ def test_the_run_folder(tmp_path: Path) -> None:
     names = {path.name for path in out.parent.iterdir()}
     assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
     saved = Checkpoint.load(out)
-    assert saved.positive_class == "FAKE"
-    assert saved.data["label_1"] == "FAKE"
-    assert saved.data["kind"] == "hackathon tree"
-    assert saved.metrics == checkpoint.metrics
-    assert saved.ood_detector is not None
+    assert saved.metadata.positive_class == "FAKE"
+    assert saved.metadata.data["label_1"] == "FAKE"
+    assert saved.metadata.data["kind"] == "hackathon tree"
+    assert saved.metadata.metrics == checkpoint.metadata.metrics
+    assert saved.metadata.ood_detector is not None
     # Eight validation pictures are too few to leave one of them out.
     assert runs.Predictor.from_checkpoint(saved, "cpu").predict([noise()]).in_domain is not None
     report = json.loads((out.parent / "metrics.json").read_text())
-    assert report["validation"] == checkpoint.metrics["validation"]
+    assert report["validation"] == checkpoint.metadata.metrics["validation"]
     assert report["recipe"]["name"] == "cifake"
-    assert (report["recipe"]["precision"], saved.recipe["precision"]) == ("f32", "f32")
+    assert (report["recipe"]["precision"], saved.metadata.recipe["precision"]) == ("f32", "f32")
     assert report["precision"] == {"precision": "f32", "milliseconds": {}}
     assert report["data"]["training"]["pictures"] == 32
     # Figures and predictions are of the data's own label 1, whatever that is in truth.
@@ -108,17 +108,17 @@ def test_figures_are_those_of_the_file(
     [validation] = held
     found = evaluate(predictor, validation, positive_class)
     report = json.loads((out.parent / "metrics.json").read_text())
-    assert found.figures == report["validation"] == predictor.checkpoint.metrics["validation"]
+    assert found.figures == report["validation"] == predictor.metadata.metrics["validation"]
     rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
     # Calibration and the domain's threshold were fitted to what the file says, too.
     z, means = predictor.forward(validation.images)
-    assert fit_calibration(z, validation.labels) == predictor.checkpoint.calibration
-    assert checkpoint.ood_detector is not None
-    assert predictor.checkpoint.ood_detector is not None
-    assert predictor.checkpoint.ood_detector.threshold == checkpoint.ood_detector.threshold
-    farthest = float(predictor.checkpoint.ood_detector.distance(means).max())
-    assert checkpoint.ood_detector.threshold == farthest * (1 + ROUNDING)
+    assert fit_calibration(z, validation.labels) == predictor.metadata.calibration
+    assert checkpoint.metadata.ood_detector is not None
+    assert predictor.metadata.ood_detector is not None
+    assert predictor.metadata.ood_detector.threshold == checkpoint.metadata.ood_detector.threshold
+    farthest = float(predictor.metadata.ood_detector.distance(means).max())
+    assert checkpoint.metadata.ood_detector.threshold == farthest * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("kind", ["hackathon", "cifake"])
@@ -190,7 +190,7 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
     options = replace(CPU, init=str(tmp_path / "first.pth"))
     tuned = runs.run(still, source, tmp_path / "run" / "x.pth", options, "REAL")
     assert "right on 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
-    assert torch.allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
+    np.testing.assert_allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
 
 
 def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,246 @@
+"""The network as OpenVINO's graph, built from the weights alone. Imports no torch.
+
+He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90. Each batch norm is
+folded into the convolution before it: Jacob et al. 2018, "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 3.2.
+
+An operation has the name of the module of `model.network` that it computes: `layer1.0.conv1` is the
+convolution, `layer1.0.bn1` the addition that its batch norm became. What is no module has a name beside them:
+`layer1.0.add` is a block's sum, `layer1.0.relu1` and `layer1.0.relu2` the two uses of its ReLU,
+`stem.mean`, `layer1.mean`, `layer2.mean` and `layer3.mean` the means of channels, `flatten` the features.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from model.architecture import FEATURES, STAGES, Architecture
+from model.images.preprocess import Preprocess
+from model.metadata import CheckpointError
+
+NORM = ("weight", "bias", "running_mean", "running_var")  # what a batch norm consists of
+EPSILON = np.float32(1e-5)  # what torch's BatchNorm2d adds to a variance
+WIDTHS = (64, 128, 256, 512)  # channels of the four stages
+HIDDEN = 128  # units of the `mlp` head
+PLACES = np.array([2, 3])  # the axes of height and width
+
+Folded = dict[str, np.ndarray]
+
+TRACED = re.compile(r"__module\.network\.([\w.]+)/aten::(\w+)/\w+")
+TRACED_OTHERS = {
+    "aten::mean/ReduceMean": "stem.mean",
+    "aten::mean/ReduceMean_1": "layer1.mean",
+    "aten::mean/ReduceMean_2": "layer2.mean",
+    "aten::mean/ReduceMean_3": "layer3.mean",
+    "aten::flatten/Reshape": "flatten",
+}
+
+
+class Block(NamedTuple):
+    """The two activations of a residual block, after its first and its second ReLU: (N, channels, H, W)."""
+
+    middle: ov.Output
+    out: ov.Output
+
+
+def build_graph(
+    weights: Mapping[str, np.ndarray], architecture: Architecture, preprocess: Preprocess
+) -> ov.Model:
+    """From pictures to logits and channel means.
+
+    weights: by their names in the state dict of `model.network.build_network`, in any type of number.
+    The graph takes uint8 of shape (N, size, size, 3), RGB, N of any length. Its outputs are the logits of
+    label 1, float32 of shape (N,), and the channel means, float32 of shape (N, CHANNEL_MEANS), as of
+    `model.network.logits_and_means`. Raises CheckpointError where the weights do not fit the architecture.
+    """
+    folded = fold(weights, architecture)
+    pictures = parameter(preprocess)
+    x = stem(folded, architecture, normalised(pictures, preprocess))
+    means = [ops.reduce_mean(x, PLACES, name="stem.mean")]
+    for stage in STAGES:
+        for name in blocks(stage):
+            x = residual(folded, name, x).out
+        if stage != STAGES[-1]:
+            means.append(ops.reduce_mean(x, PLACES, name=f"{stage}.mean"))
+    pooled = ops.reduce_mean(x, PLACES, keep_dims=True, name="avgpool")
+    features = ops.reshape(pooled, np.array([-1, FEATURES]), False, name="flatten").output(0)
+    *_, last = head(folded, features)
+    z = ops.reshape(last, np.array([-1]), False, name="logits")
+    return ov.Model([z, ops.concat(means, 1, name="means")], [pictures], "network")
+
+
+def renamed(operation: str) -> str:
+    """The name of an operation here, from its name in the graph that torch traced.
+
+    The int8 ranges of older checkpoints are of the graph that `ov.convert_model` made of a traced module. Its
+    names are such as `__module.network.layer1.0.conv1/aten::_convolution/Convolution`. The number of the input
+    is the same here. Any other name is returned as it is.
+    """
+    found = TRACED.fullmatch(operation)
+    if not found:
+        return TRACED_OTHERS.get(operation, operation)
+    module, kind = found.groups()
+    match kind:
+        case "_convolution" | "max_pool2d" | "linear":
+            return module
+        case "add_":
+            return f"{module}.add"
+        case "adaptive_avg_pool2d":  # the first of two in a module, before a linear head's dropout
+            return "avgpool"
+    return operation
+
+
+def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of a network, by its name in the state dict."""
+    side = 7 if architecture.stem == "imagenet" else 3
+    convolutions: dict[str, tuple[int, ...]] = {"conv1": (WIDTHS[0], 3, side, side)}
+    before = WIDTHS[0]
+    for stage, width in zip(STAGES, WIDTHS, strict=True):
+        for block in blocks(stage):
+            convolutions[f"{block}.conv1"] = (width, before, 3, 3)
+            convolutions[f"{block}.conv2"] = (width, width, 3, 3)
+            if before != width:
+                convolutions[f"{block}.downsample.0"] = (width, before, 1, 1)
+            before = width
+    shapes = {}
+    for name, shape in convolutions.items():
+        shapes[f"{name}.weight"] = shape
+        for part in NORM:
+            shapes[f"{norm_of(name)}.{part}"] = shape[:1]
+    linear = {"fc": (1, FEATURES)}
+    if architecture.head == "mlp":
+        linear = {"fc.0": (HIDDEN, FEATURES), "fc.3": (1, HIDDEN)}
+    for name, matrix in linear.items():
+        shapes |= {f"{name}.weight": matrix, f"{name}.bias": matrix[:1]}
+    return shapes
+
+
+def fold(weights: Mapping[str, np.ndarray], architecture: Architecture) -> Folded:
+    """The weights, float32, with each batch norm folded into the convolution before it.
+
+    A convolution's kernels keep their name, and what is added to its channels, shape (channels,), has that of
+    the norm's bias. The operations and their order are those of torch's `fuse_conv_bn_eval`, so that the last
+    bit is the same too: int8 kernels near the middle between two values would be rounded otherwise.
+    Raises CheckpointError where weights are missing, have another shape, or are not of this architecture; the
+    number of batches that torch keeps with a norm is ignored.
+    """
+    shapes = weight_shapes(architecture)
+    _check(weights, shapes)
+    folded = {}
+    for name, shape in shapes.items():
+        if name.startswith("fc."):
+            folded[name] = np.array(weights[name], np.float32)  # a copy: read-only arrays cannot be shared
+        elif len(shape) == 4:
+            norm = norm_of(name.removesuffix(".weight"))
+            kernels, gain, bias, mean, variance = (
+                np.asarray(weights[part], np.float32)
+                for part in (name, *(f"{norm}.{value}" for value in NORM))
+            )
+            inverse = 1 / np.sqrt(variance + EPSILON)
+            folded[name] = np.multiply(kernels, (gain * inverse)[:, None, None, None], order="C")
+            folded[f"{norm}.bias"] = -mean * inverse * gain + bias
+    return folded
+
+
+def norm_of(convolution: str) -> str:
+    """The name of the batch norm after a convolution."""
+    return convolution.replace("downsample.0", "downsample.1").replace("conv", "bn")
+
+
+def blocks(stage: str) -> tuple[str, str]:
+    """The names of a stage's two residual blocks."""
+    return f"{stage}.0", f"{stage}.1"
+
+
+def parameter(preprocess: Preprocess) -> ov.Node:
+    """The graph's input: pictures, uint8 of shape (N, size, size, 3)."""
+    shape = ov.PartialShape([-1, preprocess.size, preprocess.size, 3])
+    return ops.parameter(shape, ov.Type.u8, name="pictures")
+
+
+def normalised(pictures: ov.Node, preprocess: Preprocess) -> ov.Output:
+    """What `Preprocess.normalise` does: float32 of shape (N, 3, size, size)."""
+    scale = 1 / (255 * np.array(preprocess.std, np.float32))
+    shift = np.array(preprocess.mean, np.float32) * 255 * scale
+    values = ops.transpose(ops.convert(pictures, "f32"), np.array([0, 3, 1, 2]))
+    scaled = ops.multiply(values, _by_channel(scale, "scale"), name="scaled")
+    return ops.add(scaled, _by_channel(-shift, "shift"), name="normalised").output(0)
+
+
+def stem(folded: Folded, architecture: Architecture, pictures: ov.Output) -> ov.Output:
+    """The maps before the first stage, (N, 64, H, W), of normalised pictures (N, 3, size, size)."""
+    imagenet = architecture.stem == "imagenet"
+    maps = convolution(folded, "conv1", pictures, 2 if imagenet else 1)
+    maps = ops.relu(maps, name="relu").output(0)
+    if architecture.stem == "small":
+        return maps
+    side, pad = (3, 1) if imagenet else (2, 0)
+    pool = ops.max_pool(maps, [2, 2], [1, 1], [pad, pad], [pad, pad], [side, side], name="maxpool")
+    return pool.output(0)
+
+
+def residual(folded: Folded, name: str, x: ov.Output) -> Block:
+    """A residual block, which halves height and width where it has a `downsample`."""
+    stride = stride_of(folded, name)
+    middle = ops.relu(convolution(folded, f"{name}.conv1", x, stride), name=f"{name}.relu1").output(0)
+    out = convolution(folded, f"{name}.conv2", middle)
+    same = x if stride == 1 else convolution(folded, f"{name}.downsample.0", x, stride)
+    total = ops.add(out, same, name=f"{name}.add")
+    return Block(middle, ops.relu(total, name=f"{name}.relu2").output(0))
+
+
+def stride_of(folded: Folded, block: str) -> int:
+    """The stride of a block's first convolution and of its `downsample`."""
+    return 2 if f"{block}.downsample.0.weight" in folded else 1
+
+
+def convolution(folded: Folded, name: str, x: ov.Output, stride: int = 1) -> ov.Output:
+    """A convolution, padded by half of its kernel, with the bias that its batch norm became."""
+    kernels = constant(folded[f"{name}.weight"], f"{name}.weight")
+    half = [folded[f"{name}.weight"].shape[2] // 2] * 2
+    product = ops.convolution(x, kernels, [stride] * 2, half, half, [1, 1], name=name)
+    norm = norm_of(name)
+    return ops.add(product, _by_channel(folded[f"{norm}.bias"], f"{norm}.bias"), name=norm).output(0)
+
+
+def head(folded: Folded, features: ov.Output) -> list[ov.Output]:
+    """The head's activations for features (N, 512): hidden units, where there are any, and z (N, 1)."""
+    if "fc.weight" in folded:
+        return [_linear(folded, "fc", features)]
+    hidden = ops.relu(_linear(folded, "fc.0", features), name="fc.1").output(0)
+    return [hidden, _linear(folded, "fc.3", hidden)]
+
+
+def constant(values: np.ndarray, name: str) -> ov.Node:
+    """A constant that shares the memory of its values, which it keeps."""
+    node = ov.op.Constant(np.ascontiguousarray(values), shared_memory=True)
+    node.set_friendly_name(name)
+    return node
+
+
+def _linear(folded: Folded, name: str, x: ov.Output) -> ov.Output:
+    matrix = constant(folded[f"{name}.weight"], f"{name}.weight")
+    product = ops.matmul(x, matrix, False, True, name=name)
+    bias = constant(folded[f"{name}.bias"][None], f"{name}.bias")
+    return ops.add(product, bias, name=f"{name}.add").output(0)
+
+
+def _by_channel(values: np.ndarray, name: str) -> ov.Node:
+    return constant(values.reshape(1, -1, 1, 1), name)
+
+
+def _check(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    wrong = [f"{name} is missing" for name in shapes if name not in weights]
+    for name, value in weights.items():
+        if name in shapes:
+            if value.shape != shapes[name]:
+                wrong.append(f"{name} has the shape {value.shape}, not {shapes[name]}")
+        elif name.replace("num_batches_tracked", "running_mean") not in shapes:
+            wrong.append(f"{name} is not one of its weights")
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise CheckpointError(f"the weights do not fit the network they name: {'; '.join(wrong[:3])}{more}")

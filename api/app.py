@@ -1,6 +1,7 @@
 """The application factory."""
 
 import logging
+import tempfile
 from pathlib import Path
 
 from flask import Flask, request
@@ -26,16 +27,26 @@ def create_app(settings: Settings | None = None, predictor: PredictorLike | None
     app = _application()
     for module in (predict, batch):
         app.register_blueprint(module.blueprint)
-    if predictor is None:
-        predictor = Predictor.load(settings.model, settings.device, settings.engine, settings.precision)
+    service = Service(predictor or _load_predictor(settings), settings)
+    service.warm_up()
     try:
         check_writable(Path(settings.output_dir))
     except OSError as error:
         log.warning("batches will be refused: CIFAKE_OUTPUT_DIR cannot be written to: %s", error)
-    service = Service(predictor, settings)
-    service.warm_up()
+    try:
+        tempfile.TemporaryFile().close()
+    except OSError as error:
+        log.warning(
+            "uploads over 1 MB will be refused: %s; let /tmp be written to (docker run --tmpfs /tmp), or set "
+            "TMPDIR to a folder that can be",
+            error,
+        )
     app.extensions[KEY] = service
     return app
+
+
+def _load_predictor(settings: Settings) -> PredictorLike:
+    return Predictor.load(settings.model, settings.device, settings.engine, settings.precision)
 
 
 def create_starting_app() -> Flask:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 `application/problem+json`: one shape for every route."""
 
+import errno
 import logging
 import time
 import uuid
@@ -78,6 +79,12 @@ class StalledProblem(Problem):
     status, slug = HTTPStatus.REQUEST_TIMEOUT, "stalled"
 
 
+class StorageProblem(Problem):
+    """The server has no room for the upload."""
+
+    status, slug = HTTPStatus.INSUFFICIENT_STORAGE, "insufficient-storage"
+
+
 class LateProblem(Problem):
     """The answer did not come in time."""
 
@@ -127,6 +134,13 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(DecoderBusyError)
     def decoder_busy(error: DecoderBusyError) -> Response:
         return problem(BusyProblem(str(error)))
+
+    @app.errorhandler(OSError)
+    def storage(error: OSError) -> Response:
+        no_folder = str(error.strerror).startswith("No usable temporary directory")
+        if no_folder or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return problem(StorageProblem(f"the server cannot keep the upload: {error.strerror}"))
+        return unexpected(error)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:

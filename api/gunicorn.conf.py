@@ -1,15 +1,19 @@
 """gunicorn's configuration: `gunicorn -c api/gunicorn.conf.py "api.app:create_app()"`."""
 
+import errno
 import os
 import resource
+import socket
 import sys
+from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.util import parse_address
 from gunicorn.workers.base import Worker as AnyWorker
 
 from api.server.memory import return_freed_memory
 from api.server.worker import Worker
-from api.settings import SettingsError, load_settings
+from api.settings import SettingsError, load_settings, unknown_variables
 from model.engines.cpus import available_cpus, runs_on_cpu
 
 try:
@@ -41,6 +45,28 @@ graceful_timeout = 30
 keepalive = 5
 accesslog = "-"
 access_log_format = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms id %({x-request-id}o)s'
+
+
+def on_starting(server: Arbiter) -> None:
+    """Called once, before the address is bound: what cannot work ends in one sentence."""
+    for name in unknown_variables():
+        server.log.warning("%s is not a setting and changes nothing", name)
+    if not Path(settings.model).is_file():
+        sys.exit(f"error: CIFAKE_MODEL={settings.model}: there is no such file")
+    address = parse_address(bind)
+    if isinstance(address, tuple) and "GUNICORN_FD" not in os.environ:  # else another gunicorn hands it over
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    sys.exit(f"error: CIFAKE_BIND={bind}: {error}")
+                sys.exit(
+                    f"error: {bind} is in use: stop what listens there, or set CIFAKE_BIND to another port "
+                    "(make serve PORT=8001)"
+                )
 
 
 def post_fork(server: Arbiter, worker: AnyWorker) -> None:

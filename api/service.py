@@ -15,6 +15,7 @@ from flask import current_app, g
 from api.batching import Answers, Batcher, DeadlineError, QueueFullError
 from api.errors import BusyProblem, LateProblem, NotReadyProblem
 from api.settings import Settings
+from model.engines.engine import EngineInfo
 from model.images.decode import ImageLimits, Picture, decode
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
@@ -29,6 +30,9 @@ class PredictorLike(Protocol):
 
     metadata: CheckpointMetadata
     preprocess: Preprocess
+
+    @property
+    def info(self) -> EngineInfo: ...
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction: ...
 

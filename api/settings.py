@@ -1,5 +1,7 @@
 """The service's settings: typed, bounded, read from `CIFAKE_*` environment variables."""
 
+import os
+from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -104,11 +106,31 @@ class Settings(BaseSettings):
 
 
 def load_settings(**values: Any) -> Settings:
-    """The settings: `values` by name, then the environment's, then the defaults. Raises SettingsError."""
+    """The settings: `values` by name, then the environment's, then the defaults.
+
+    Raises SettingsError, also for a variable of the environment that is a misspelt setting.
+    """
+    for name in unknown_variables():
+        if similar := get_close_matches(name, _variables(), 1, cutoff=0.85):
+            raise SettingsError(f"{name} is not a setting: did you mean {similar[0]}?")
     try:
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(one) for one in error.errors())) from None
+
+
+def unknown_variables() -> list[str]:
+    """The variables of the environment that begin as settings do and are none.
+
+    Without those that Kubernetes sets for a service of the name `cifake`, and CIFAKE_DATA, which tests read.
+    """
+    known = {*_variables(), "CIFAKE_DATA"}
+    given = [name for name in os.environ if name.startswith("CIFAKE_") and name not in known]
+    return sorted(name for name in given if not name.startswith(("CIFAKE_PORT", "CIFAKE_SERVICE_")))
+
+
+def _variables() -> list[str]:
+    return [f"CIFAKE_{name.upper()}" for name in Settings.model_fields]
 
 
 def _sentence(error: Any) -> str:

@@ -11,6 +11,7 @@ from api.service import PredictorLike
 from api.settings import load_settings
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
+from model.engines.engine import EngineInfo
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.network import build_network
@@ -25,6 +26,7 @@ class MeanPredictor:
     """
 
     metadata = CheckpointMetadata(Architecture(), Preprocess())
+    info = EngineInfo("a stand-in", "f32", "cpu")
     preprocess = Preprocess()
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:

@@ -102,12 +102,12 @@ def evaluate(options: Namespace) -> None:
     print(f"{options.model} on {options.data}, P({options.positive_class}) against label 1\n")
     print(describe(found.figures))
     print(f"\n{evaluations.describe_more(found.figures)}")
-    print(f"{seconds / len(pictures) * 1000:.2f} ms a picture, {predictor.engine.name}")
+    print(f"{seconds / len(pictures) * 1000:.2f} ms a picture, {predictor.info}")
     if found.figures["accuracy"] < 1 - audits.MIN_AGREEMENT:
         print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
     report = {
         "model_sha256": predictor.metadata.digest,
-        "engine": predictor.engine.name,
+        "engine": str(predictor.info),
         "positive_class": options.positive_class,
         "data": {
             "folder": str(options.data),

@@ -27,10 +27,12 @@ def readyz() -> dict[str, str]:
 @blueprint.get("/model")
 def model() -> dict[str, Any]:
     """What is being served, as its checkpoint tells it."""
-    checkpoint = current_service().predictor.metadata
+    predictor = current_service().predictor
+    checkpoint = predictor.metadata
     size = checkpoint.preprocess.size
     return {
         "digest": checkpoint.digest,
+        "engine": predictor.info._asdict(),
         "architecture": asdict(checkpoint.architecture),
         "preprocess": asdict(checkpoint.preprocess),
         "labels": {"1": "REAL", "0": "FAKE"},

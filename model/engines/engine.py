@@ -1,7 +1,7 @@
 """Engines: what runs a network. One seam, so that a server may run it by what its machine does best."""
 
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -14,14 +14,25 @@ Kind = Literal["torch", "openvino"]
 Precision = Literal["f32", "bf16", "int8"]
 
 
+class EngineInfo(NamedTuple):
+    """framework: `OpenVINO` or `PyTorch`. precision: one of `Precision`. device: `cpu`, `cuda`, ..."""
+
+    framework: str
+    precision: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.framework} {self.precision} on {self.device}"
+
+
 class Engine(Protocol):
     """A network that can be asked by one thread at a time, and by another one at a time for heat maps.
 
-    name: what runs it and in which precision, for people.
+    info: what runs it.
     Batches are uint8 of shape (N, size, size, 3), RGB, N at least 1.
     """
 
-    name: str
+    info: EngineInfo
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS).

@@ -1,4 +1,4 @@
-"""Which device to use, and whether it computes in bfloat16."""
+"""Selecting a device, and bfloat16 on it."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -6,9 +6,9 @@ import torch
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA, then MPS, then CPU; any other name is torch's.
+    """`auto` is the first available of CUDA, MPS and CPU; any other name is that of a torch device.
 
-    Raises ValueError where that device cannot be used here.
+    Raises ValueError if the device is not available.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -26,22 +26,25 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device itself multiplies bfloat16: CUDA from Ampere on, a CPU with AVX512-BF16 or AMX.
+    """Whether the device is a CUDA device that computes in bfloat16 without emulation (Ampere or later)."""
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
-    On CUDA it is then a gain. On a CPU that has to be measured: a training step at 32 pixels took 2.3 ms a
-    picture against 3.5 ms in f32 on one with AVX512-BF16, and 4.9 against 4.2 ms on another.
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
+
+def has_autocast(device: torch.device) -> bool:
+    """Whether torch supports autocast on the device."""
+    return torch.amp.is_autocast_available(device.type)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """The context to compute in `f32` or `bf16` in. Raises ValueError for bf16 where there is no autocast."""
+    """A context that computes in `f32` or, by autocast, in `bf16`.
+
+    Raises ValueError for bf16 on a device without autocast.
+    """
     if precision != "bf16":
         return nullcontext()
-    if not torch.amp.is_autocast_available(device.type):
+    if not has_autocast(device):
         raise ValueError(f"{device} computes in f32 only: torch has no autocast for it")
     return torch.autocast(device.type, torch.bfloat16)

@@ -8,6 +8,7 @@ from openvino.properties import hint
 from model.architecture import LAYER
 from model.checkpoint import Checkpoint
 from model.engines.cpus import available_cpus, engine_threads
+from model.engines.engine import EngineInfo
 from model.engines.openvino_grad_cam import build_grad_cam
 from model.engines.openvino_graph import build_graph
 from model.engines.quantization import quantise
@@ -31,7 +32,7 @@ class OpenVinoEngine:
         if metadata.int8:
             available.add("int8")
         precision = choose(precision, metadata, available)
-        self.name = f"OpenVINO {precision} on cpu"
+        self.info = EngineInfo("OpenVINO", precision, "cpu")
         graph = build_graph(checkpoint.weights, metadata.architecture, metadata.preprocess)
         if precision == "int8":
             quantise(graph, metadata.int8)
@@ -73,7 +74,7 @@ class OpenVinoEngine:
 
 
 def choose(precision: str, metadata: CheckpointMetadata, available: set[str]) -> str:
-    """The precision asked for; for `auto` int8 where the checkpoint has it and its record allows it, else f32.
+    """The precision asked for; for `auto` int8 where the checkpoint's record allows it, else f32.
 
     `auto` is not bf16: whether that is faster than f32 differs between processors that have it, and a
     measurement by workers that start side by side would let each of them answer in another precision. Raises

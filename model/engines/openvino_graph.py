@@ -10,7 +10,6 @@ convolution, `layer1.0.bn1` the addition that its batch norm became. What is no 
 `stem.mean`, `layer1.mean`, `layer2.mean` and `layer3.mean` the means of channels, `flatten` the features.
 """
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -29,15 +28,6 @@ HIDDEN = 128  # units of the `mlp` head
 PLACES = np.array([2, 3])  # the axes of height and width
 
 Folded = dict[str, np.ndarray]
-
-TRACED = re.compile(r"__module\.network\.([\w.]+)/aten::(\w+)/\w+")
-TRACED_OTHERS = {
-    "aten::mean/ReduceMean": "stem.mean",
-    "aten::mean/ReduceMean_1": "layer1.mean",
-    "aten::mean/ReduceMean_2": "layer2.mean",
-    "aten::mean/ReduceMean_3": "layer3.mean",
-    "aten::flatten/Reshape": "flatten",
-}
 
 
 class Block(NamedTuple):
@@ -71,27 +61,6 @@ def build_graph(
     *_, last = head(folded, features)
     z = ops.reshape(last, np.array([-1]), False, name="logits")
     return ov.Model([z, ops.concat(means, 1, name="means")], [pictures], "network")
-
-
-def renamed(operation: str) -> str:
-    """The name of an operation here, from its name in the graph that torch traced.
-
-    The int8 ranges of older checkpoints are of the graph that `ov.convert_model` made of a traced module. Its
-    names are such as `__module.network.layer1.0.conv1/aten::_convolution/Convolution`. The number of the input
-    is the same here. Any other name is returned as it is.
-    """
-    found = TRACED.fullmatch(operation)
-    if not found:
-        return TRACED_OTHERS.get(operation, operation)
-    module, kind = found.groups()
-    match kind:
-        case "_convolution" | "max_pool2d" | "linear":
-            return module
-        case "add_":
-            return f"{module}.add"
-        case "adaptive_avg_pool2d":  # the first of two in a module, before a linear head's dropout
-            return "avgpool"
-    return operation
 
 
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -216,7 +185,7 @@ def head(folded: Folded, features: ov.Output) -> list[ov.Output]:
 
 
 def constant(values: np.ndarray, name: str) -> ov.Node:
-    """A constant that shares the memory of its values, which it keeps."""
+    """A constant in the memory of its values, which must not be written to afterwards."""
     node = ov.op.Constant(np.ascontiguousarray(values), shared_memory=True)
     node.set_friendly_name(name)
     return node

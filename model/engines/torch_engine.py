@@ -6,6 +6,7 @@ from torch import Tensor
 
 from model.architecture import LAYER
 from model.checkpoint import Checkpoint
+from model.engines.engine import EngineInfo
 from model.engines.hardware import autocast, has_bf16, pick_device
 from model.grad_cam import grad_cam
 from model.network import folded, logits_and_means
@@ -26,7 +27,7 @@ class TorchEngine:
             precision = "bf16" if gain and checkpoint.metadata.allows("bf16") else "f32"
         if precision == "int8":
             raise ValueError("torch runs the network in f32 or bf16; int8 is OpenVINO's")
-        self.name = f"torch {precision} on {self.device}"
+        self.info = EngineInfo("PyTorch", precision, str(self.device))
         autocast(self.device, precision)  # raises now what it would raise later
         self._precision = precision
         self._normalise = checkpoint.metadata.preprocess.normalise

@@ -1,5 +1,8 @@
+import errno
 import http.client
+import io
 import threading
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -7,6 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from api.server.environ import REFUSED
+from api.uploads import IN_MEMORY
+from tests.conftest import served
+from tests.pictures import encode, noise
 
 MEMBERS = {"type", "title", "status", "detail", "request_id"}
 
@@ -83,3 +89,28 @@ def test_a_worker_without_a_free_thread_says_so(client: FlaskClient) -> None:
     response = client.get("/model", environ_overrides={REFUSED: True})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
     assert set(response.json) == MEMBERS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system"),
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+    ],
+)
+def test_an_upload_that_cannot_be_kept(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    client = served(output_dir=str(tmp_path)).test_client()
+    large = encode(noise()) + bytes(IN_MEMORY)
+    response = client.post("/predict", data={"file": (io.BytesIO(large), "x.png")})
+    assert response.status_code == 507
+    assert error.strerror in response.json["detail"]
+    assert client.get("/readyz").status_code == 200
+    small = client.post("/predict", data={"file": (io.BytesIO(encode(noise())), "x.png")})
+    assert small.status_code == 200

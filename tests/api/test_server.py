@@ -168,16 +168,25 @@ def test_a_malformed_chunk_is_the_clients_fault(server: tuple[str, subprocess.Po
     ("name", "value", "words"),
     [
         ("THREADS", "many", "error: CIFAKE_THREADS=many: Input should be a valid integer"),
-        ("MODEL", "/nowhere.pth", "the service cannot start: there is no file /nowhere.pth"),
+        ("MODEL", "/nowhere.pth", "error: CIFAKE_MODEL=/nowhere.pth: there is no such file"),
+        ("MODEL", "README.md", "the service cannot start: README.md is not a checkpoint that can be read"),
+        ("BIND", "127.0.0.1:{taken}", "error: 127.0.0.1:{taken} is in use: "),
+        ("BATCHSIZE", "8", "error: CIFAKE_BATCHSIZE is not a setting: did you mean CIFAKE_BATCH_SIZE?"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(name: str, value: str, words: str) -> None:
-    environment = os.environ | {"CIFAKE_BIND": f"127.0.0.1:{free_port()}", f"CIFAKE_{name}": value}
-    command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ended = started_wrong(f"CIFAKE_{name}", value.format(taken=taken))
+    assert words.format(taken=taken) in ended.stderr
     assert ended.returncode
-    assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def started_wrong(name: str, value: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"CIFAKE_BIND": f"127.0.0.1:{free_port()}", name: value}
+    command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
 def test_it_ends_when_told_to(server: tuple[str, subprocess.Popen]) -> None:

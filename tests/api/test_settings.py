@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.settings import Settings, SettingsError, load_settings
+from api.settings import Settings, SettingsError, load_settings, unknown_variables
 
 README = Path(__file__).parents[2] / "README.md"
 TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
@@ -102,3 +102,33 @@ def test_readme_lists_every_setting() -> None:
         f"| `CIFAKE_{name.upper()}` | `{str(field.default).removeprefix(root)}` | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("CIFAKE_WORKRES", "CIFAKE_WORKERS"), ("CIFAKE_MAX_BATCHFILES", "CIFAKE_MAX_BATCH_FILES")],
+)
+def test_a_misspelt_setting_is_named(name: str, meant: str) -> None:
+    with (
+        mock.patch.dict(os.environ, {name: "1"}),
+        pytest.raises(SettingsError, match=f"{name} is not a setting: did you mean {meant}"),
+    ):
+        load_settings()
+
+
+def test_other_variables_are_no_settings() -> None:
+    given = {
+        "CIFAKE_SOMETHING": "1",
+        "CIFAKE_DATA": "data",
+        "CIFAKE_SERVICE_HOST": "10.0.0.1",  # Kubernetes sets these for a service `cifake`
+        "CIFAKE_PORT_8000_TCP_ADDR": "10.0.0.1",
+    }
+    with mock.patch.dict(os.environ, given, clear=True):
+        assert load_settings() == Settings()
+        assert unknown_variables() == ["CIFAKE_SOMETHING"]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_no_setting_is_a_misspelling_of_another(name: str) -> None:
+    with mock.patch.dict(os.environ, {f"CIFAKE_{name.upper()}": str(Settings.model_fields[name].default)}):
+        assert load_settings() == Settings()

@@ -110,13 +110,13 @@ def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str)
 def test_auto_is_openvino_on_a_cpu(model: Path) -> None:
     metadata, engine = open_engine(model, "cpu")
     assert metadata == Checkpoint.load(model).metadata
-    assert engine.name == "OpenVINO f32 on cpu"
+    assert str(engine.info) == "OpenVINO f32 on cpu"
 
 
 def test_torch_when_asked(model: Path) -> None:
     metadata, engine = open_engine(model, "cpu", "torch", "f32")
     assert metadata == Checkpoint.load(model).metadata
-    assert engine.name == "torch f32 on cpu"
+    assert str(engine.info) == "PyTorch f32 on cpu"
 
 
 @pytest.mark.parametrize(

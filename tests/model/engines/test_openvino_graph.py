@@ -1,0 +1,163 @@
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import get_args
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino.properties import hint, inference_num_threads
+
+from model import ROOT, SHIPPED
+from model.architecture import CHANNEL_MEANS, Architecture, Head, Stem
+from model.checkpoint import Checkpoint
+from model.engines.openvino_graph import build_graph, fold, norm_of, weight_shapes
+from model.engines.quantization import quantise
+from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from model.metadata import CheckpointError
+from tests.pictures import noise
+
+ARCHITECTURES = [Architecture(stem, head) for stem in get_args(Stem) for head in get_args(Head)]
+
+
+def random_weights(architecture: Architecture) -> dict[str, np.ndarray]:
+    """Weights that nobody trained, under which activations neither vanish nor grow."""
+    random = np.random.default_rng(0)
+    weights = {}
+    for name, shape in weight_shapes(architecture).items():
+        if len(shape) > 1:
+            values = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        elif name.endswith(("weight", "running_var")):
+            values = random.uniform(0.5, 1.5, shape) * (0.3 if name.endswith("bn2.weight") else 1)
+        else:
+            values = random.normal(0, 0.1, shape)
+        weights[name] = values.astype(np.float32)
+    return weights
+
+
+def run(graph: ov.Model, *inputs: np.ndarray) -> list[np.ndarray]:
+    """The graph's outputs, computed on the CPU in float32."""
+    settings = {hint.inference_precision(): ov.Type.f32, inference_num_threads(): 2}
+    request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+    return list(request.infer(list(inputs)).values())
+
+
+def by_torch(
+    weights: Mapping[str, np.ndarray], architecture: Architecture, preprocess: Preprocess, batch: np.ndarray
+) -> list[np.ndarray]:
+    torch = pytest.importorskip("torch")
+    from model.network import build_network, logits_and_means
+
+    network = build_network(architecture).eval()
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+    with torch.inference_mode():
+        pictures = preprocess.normalise(torch.from_numpy(batch).permute(0, 3, 1, 2))
+        return [output.numpy() for output in logits_and_means(network, pictures)]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.stem}-{a.head}")
+@pytest.mark.parametrize("size", [32, 45])
+def test_it_answers_as_torch_does(architecture: Architecture, size: int) -> None:
+    weights, preprocess = random_weights(architecture), Preprocess(size, IMAGENET_MEAN, IMAGENET_STD)
+    batch = np.stack([noise(seed, size, size) for seed in range(3)])
+    logits, means = run(build_graph(weights, architecture, preprocess), batch)
+    assert (logits.shape, means.shape) == ((3,), (3, CHANNEL_MEANS))
+    assert logits.dtype == means.dtype == np.float32
+    assert np.ptp(logits) > 0.01
+    for ours, theirs in zip((logits, means), by_torch(weights, architecture, preprocess, batch), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_batches_of_any_length_and_weights_of_any_float() -> None:
+    architecture, preprocess = ARCHITECTURES[0], Preprocess()
+    half = {name: array.astype(np.float16) for name, array in random_weights(architecture).items()}
+    for array in half.values():
+        array.flags.writeable = False  # as read from a file
+    graph = build_graph(half, architecture, preprocess)
+    single = {name: array.astype(np.float32) for name, array in half.items()}
+    batch = np.stack([noise(seed) for seed in range(4)])
+    expected, _ = run(build_graph(single, architecture, preprocess), batch)
+    del half
+    for count in (1, 4):
+        np.testing.assert_allclose(run(graph, batch[:count])[0], expected[:count], rtol=1e-5, atol=1e-5)
+
+
+def test_folding_is_torchs_to_the_last_bit() -> None:
+    torch = pytest.importorskip("torch")
+    from model.network import build_network, folded
+
+    architecture = Architecture("imagenet")
+    weights = random_weights(architecture)
+    network = build_network(architecture).eval()
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    theirs = folded(network).state_dict()
+    ours = fold(weights, architecture)
+    for name, array in ours.items():
+        convolution = name.removesuffix(".weight")
+        np.testing.assert_array_equal(array, theirs[name].numpy()) if name in theirs else None
+        if norm_of(convolution) != convolution:
+            bias = theirs[f"{convolution}.bias"].numpy()
+            np.testing.assert_array_equal(ours[f"{norm_of(convolution)}.bias"], bias)
+    assert len(ours) == len(theirs) == 42
+
+
+def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
+    checkpoint = Checkpoint.load(SHIPPED)
+    weights, metadata = checkpoint.weights, checkpoint.metadata
+    batch = np.stack([noise(seed) for seed in range(8)])
+    graph = build_graph(weights, metadata.architecture, metadata.preprocess)
+    operations = {node.get_friendly_name(): node for node in graph.get_ops()}
+    convolutions = {name for name, node in operations.items() if node.get_type_name() == "Convolution"}
+    assert convolutions == {
+        name.removesuffix(".weight") for name, array in weights.items() if array.ndim == 4
+    }
+    sums = {name for name, node in operations.items() if name.endswith(".add") and name.startswith("layer")}
+    rounded = {(one.operation, one.port) for one in metadata.int8}
+    # The rest of the inputs, those after the stem's pool, hold rounded values already.
+    assert {(name, 0) for name in convolutions | sums} - rounded == {("layer1.0.conv1", 0)}
+    assert {(name, 1) for name in sums} - rounded == {("layer1.0.add", 1)}
+    exact, means = run(graph, batch)
+    expected = by_torch(weights, metadata.architecture, metadata.preprocess, batch)
+    np.testing.assert_allclose(exact, expected[0], atol=1e-4)
+    np.testing.assert_allclose(means, expected[1], atol=1e-4)
+    quantise(graph, metadata.int8)
+    kinds = [node.get_type_name() for node in graph.get_ops()]
+    # 20 kernels and 35 activations, some of which feed several of the inputs.
+    assert kinds.count("FakeQuantize") == 20 + len({(one.low, one.high) for one in metadata.int8})
+    logits, _ = run(graph, batch)
+    assert 0 < np.abs(logits - exact).max() < 0.2 * np.abs(exact).max()
+
+
+def without(name: str, **changes: np.ndarray) -> dict[str, np.ndarray]:
+    weights = random_weights(Architecture()) | changes
+    weights.pop(name, None)
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (without("layer3.1.bn2.running_var"), r"layer3\.1\.bn2\.running_var is missing$"),
+        (without("", **{"fc.bias": np.zeros(2)}), r"fc\.bias has the shape \(2,\), not \(1,\)$"),
+        (without("", **{"fc.0.bias": np.zeros(2)}), r"fc\.0\.bias is not one of its weights$"),
+        (random_weights(Architecture("imagenet")), r"conv1\.weight has the shape \(64, 3, 7, 7\)"),
+        (random_weights(Architecture(head="mlp")), r"fc\.weight is missing; .*, and 3 more$"),
+        ({}, "conv1.weight is missing; .*, and 99 more$"),
+    ],
+)
+def test_weights_of_another_network(weights: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^the weights do not fit the network they name: .*{message}"):
+        build_graph(weights, Architecture(), Preprocess())
+
+
+def test_the_number_of_batches_is_ignored() -> None:
+    counted = without("", **{"layer1.0.bn1.num_batches_tracked": np.array(7)})
+    fold(counted, Architecture())
+    with pytest.raises(CheckpointError, match="num_batches_tracked is not one of its weights"):
+        fold(counted | {"layer9.num_batches_tracked": np.array(7)}, Architecture())
+
+
+def test_neither_graph_needs_torch() -> None:
+    program = "import sys; import model.engines.openvino_grad_cam; print('torch' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout.strip() == "False", ended.stderr

@@ -1,29 +1,38 @@
-FROM docker.io/library/python:3.11-slim
+# The service for a CPU (docker build -t cifake .), or for a GPU with CUDA (docker build --target gpu -t cifake:gpu .).
+FROM docker.io/library/python:3.11-slim AS packages
 
-# Where torch and torchvision come from. Empty: the default index, whose Linux wheels carry CUDA (5 GB).
-# For a small image without a GPU:
-#   docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu -t cifake .
-ARG TORCH_INDEX=""
-
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
-
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+RUN useradd --uid 1000 --no-create-home cifake && mkdir /outputs && chown cifake:cifake /outputs
 WORKDIR /app
-COPY requirements.txt .
-RUN grep -E '^torch' requirements.txt > /tmp/torch.txt \
-    && pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /tmp/torch.txt \
-    && pip install -r requirements.txt \
-    && rm /tmp/torch.txt
+COPY requirements-serve.txt .
+RUN pip install -r requirements-serve.txt
 
-COPY . .
-# What the engine reads, so that a container starts without making it and never imports torch.
-RUN python -m model.engines.prepared /app/cache
-RUN useradd --uid 1000 --no-create-home cifake && mkdir /outputs && chown cifake /outputs
-USER cifake
+# How both are run; they inherit it.
+ENV CIFAKE_BIND=0.0.0.0:8000 CIFAKE_OUTPUT_DIR=/outputs
 VOLUME /outputs
-ENV CIFAKE_BIND=0.0.0.0:8000 CIFAKE_OUTPUT_DIR=/outputs CIFAKE_CACHE_DIR=/app/cache
 EXPOSE 8000
-
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-
+# Asks where CIFAKE_BIND says, host:port. With a unix: socket there, start the container with --no-healthcheck.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os; from http.client import HTTPConnection; c = HTTPConnection(os.environ['CIFAKE_BIND'], timeout=4); c.request('GET', '/readyz'); raise SystemExit(c.getresponse().status != 200)"]
+# SIGTERM lets requests end within 30 seconds: give it more than docker stop's ten, with -t 35.
 CMD ["gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
+
+
+FROM packages AS gpu
+
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY requirements.txt .
+RUN pip install $(grep '^torch' requirements.txt)
+COPY model model
+COPY api api
+RUN python -m compileall -q --invalidation-mode unchecked-hash model api
+# A number, so that Kubernetes can tell that it is not root.
+USER 1000:1000
+
+
+FROM packages AS cpu
+
+COPY model model
+COPY api api
+RUN python -m compileall -q --invalidation-mode unchecked-hash model api
+USER 1000:1000

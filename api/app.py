@@ -1,6 +1,7 @@
 """The application factory."""
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def create_app(settings: Settings | None = None, predictor: PredictorLike | None
     try:
         check_writable(Path(settings.output_dir))
     except OSError as error:
-        log.warning("batches will be refused: CIFAKE_OUTPUT_DIR cannot be written to: %s", error)
+        log.warning(
+            "batches will be refused: CIFAKE_OUTPUT_DIR cannot be written to: %s: make user %d the owner of "
+            "the folder (chown), or mount a volume there",
+            error,
+            os.getuid(),
+        )
     try:
         tempfile.TemporaryFile().close()
     except OSError as error:

@@ -7,6 +7,7 @@ import select
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from typing import IO
 
 from flask import Request, request
@@ -115,7 +116,8 @@ class UploadRequest(Request):
     def close(self) -> None:
         super().close()
         if self._shared is not None:
-            self._shared.close()
+            with suppress(OSError):  # it writes what it holds first, and the disk may be full
+                self._shared.close()
 
 
 def bound_upload(most: int, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""The network: torchvision's ResNet18 with a choice of stem and head.
+"""The network: torchvision's ResNet18 with a configurable stem and head.
 
 He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90.
 """
@@ -12,25 +12,42 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18
 
 from model.architecture import FEATURES, STAGES, STEM, Architecture
+from model.images.preprocess import Preprocess
 
 
 class TinyConv2d(nn.Conv2d):
-    """A convolution of odd kernel, padded by half of it, that skips the padding where the map is tiny.
+    """A convolution with an odd kernel and padding of half the kernel, faster on 1x1 and 2x2 feature maps.
 
-    On a 1x1 map only the middle tap counts, whatever the stride. On a 2x2 map each output of a 3x3 kernel of
-    stride 1 sees all four inputs through four of the nine taps, so the layer is one matrix product with 16/36
-    of the multiplications. With 32x32 pictures the last stage of a pooled ResNet18 works on such maps, and a
-    training step takes a quarter less time for it. Weights and results are those of `nn.Conv2d`.
+    On a 1x1 map only the kernel's centre meets an input, whatever the stride. On a 2x2 map each output of a
+    3x3 kernel with stride 1 depends on all four inputs through four of the nine kernel positions, so the
+    layer is one matrix product with 16/36 of the multiplications. The last stage of a ResNet18 with
+    `small-pool` stem has such maps for 32x32 images, and a training step takes a quarter less time.
+    Parameters and results are those of `nn.Conv2d`.
 
-    It is not only for speed: in bf16, oneDNN (as of torch 2.14, on CPUs with AVX512-BF16) leaves the gradient
-    of the taps that a strided kernel lays beside a 1x1 map uninitialised.
+    It also avoids a bug: in bf16, oneDNN (as of torch 2.14, on CPUs with AVX512-BF16) leaves the weight
+    gradient of a strided convolution over a 1x1 map uninitialised outside the kernel's centre.
     """
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv2d) -> "TinyConv2d":
+        """A TinyConv2d with a copy of the convolution's parameters. Draws no random numbers."""
+        with torch.random.fork_rng(devices=[]):
+            tiny = cls(
+                conv.in_channels,
+                conv.out_channels,
+                conv.kernel_size,  # type: ignore[arg-type]
+                conv.stride,  # type: ignore[arg-type]
+                conv.padding,  # type: ignore[arg-type]
+                bias=conv.bias is not None,
+            )
+        tiny.load_state_dict(conv.state_dict())
+        return tiny
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.Conv2d gives it
         count, channels, height, width = input.shape
         kernel = self.weight
         if height == width == 2 and self.kernel_size == (3, 3) and self.stride == (1, 1):
-            # Row (position, out) of the matrix: the taps that output position lays over the map.
+            # Row (position, output channel): the 2x2 part of the kernel over the map at that output position.
             corners = [kernel[:, :, y : y + 2, x : x + 2] for y in (1, 0) for x in (1, 0)]
             matrix = torch.stack(corners).permute(0, 1, 3, 4, 2).reshape(4 * len(kernel), -1)
             bias = None if self.bias is None else self.bias.repeat(4)
@@ -43,10 +60,9 @@ class TinyConv2d(nn.Conv2d):
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """A ResNet18 with random weights.
+    """A ResNet18 with random weights from torch's global generator.
 
-    It maps normalised pictures, float of shape (N, 3, H, W), to logits of shape (N, 1);
-    `logits` flattens them.
+    It maps normalised images, float of shape (N, 3, H, W), to logits of shape (N, 1).
     """
     network = resnet18(weights=None, zero_init_residual=True)
     if architecture.stem != "imagenet":
@@ -54,12 +70,13 @@ def build_network(architecture: Architecture) -> nn.Module:
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         pool = architecture.stem == "small-pool"
         network.maxpool = nn.MaxPool2d(2) if pool else nn.Identity()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-            module.__class__ = TinyConv2d
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d) and child.kernel_size != (1, 1):
+                setattr(parent, name, TinyConv2d.from_conv(child))
     if architecture.head == "linear":
         network.fc = nn.Linear(FEATURES, 1)
-        # Beside the pool and not in `fc`, whose names in the state dict are those of a bare linear layer.
+        # Dropout follows the average pooling, so that `fc` keeps the state dict names of a linear layer.
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(architecture.dropout))
     else:
         network.fc = nn.Sequential(
@@ -68,14 +85,23 @@ def build_network(architecture: Architecture) -> nn.Module:
     return network
 
 
-def logits(network: nn.Module, pictures: Tensor) -> Tensor:
-    """Logits of label 1, shape (N,), for normalised pictures of shape (N, 3, H, W)."""
-    return network(pictures).flatten()
+def logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits of label 1, shape (N,), for normalised images of shape (N, 3, H, W)."""
+    return network(images).flatten()
 
 
-def stages(network: nn.Module, pictures: Tensor) -> Iterator[Tensor]:
-    """The maps after the stem and after each of the four stages, for normalised pictures (N, 3, H, W)."""
-    x = pictures
+@torch.inference_mode()
+def predict_logits(network: nn.Module, images: Tensor, preprocess: Preprocess, batch_size: int) -> Tensor:
+    """`logits` of uint8 images (N, 3, H, W) in batches. Sets evaluation mode; the result is on the CPU."""
+    network.eval()
+    device = next(network.parameters()).device
+    batches = images.split(batch_size)
+    return torch.cat([logits(network, preprocess.normalise(batch.to(device))) for batch in batches]).cpu()
+
+
+def stages(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
+    """Feature maps after the stem and after each of the four stages, for normalised images (N, 3, H, W)."""
+    x = images
     for name in STEM:
         x = network.get_submodule(name)(x)
     yield x
@@ -85,27 +111,30 @@ def stages(network: nn.Module, pictures: Tensor) -> Iterator[Tensor]:
 
 
 def head(network: nn.Module, last: Tensor) -> Tensor:
-    """Logits of label 1, shape (N,), from the maps after the last stage."""
+    """Logits of label 1, shape (N,), from the feature maps after the last stage, (N, FEATURES, H, W)."""
     features = torch.flatten(network.get_submodule("avgpool")(last), 1)
     return network.get_submodule("fc")(features).flatten()
 
 
-def logits_and_means(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """What `logits` gives, and the mean of each channel after the stem and the first three stages.
+def logits_and_means(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of label 1, shape (N,), and channel means after the stem and the first three stages.
 
-    The means have shape (N, CHANNEL_MEANS); they are what `model.ood` looks at.
+    The means over height and width have shape (N, CHANNEL_MEANS); `model.ood` uses them.
     """
-    *early, last = stages(network, pictures)
+    *early, last = stages(network, images)
     return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """The network, in evaluation mode, each batch norm made part of the convolution before it, in place."""
-    before: tuple[nn.Module, str, nn.Conv2d] | None = None
+def fuse_batch_norms(network: nn.Module) -> nn.Module:
+    """Fuse each batch norm into the convolution before it, in place. The network is in evaluation mode."""
+    previous: tuple[nn.Module, str, nn.Conv2d] | None = None
     for parent in network.modules():
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and before and before[0] is parent:
-                setattr(parent, before[1], fuse_conv_bn_eval(before[2], child))
+            if isinstance(child, nn.BatchNorm2d) and previous and previous[0] is parent:
+                setattr(parent, previous[1], fuse_conv_bn_eval(previous[2], child))
                 setattr(parent, name, nn.Identity())
-            before = (parent, name, child) if isinstance(child, nn.Conv2d) else None
+            previous = (parent, name, child) if isinstance(child, nn.Conv2d) else None
     return network
+
+
+folded = fuse_batch_norms

@@ -9,7 +9,7 @@ import numpy as np
 
 from model import SHIPPED
 from model.architecture import CHANNEL_MEANS, LAYER
-from model.engines.engine import Engine, open_engine
+from model.engines.engine import Engine, EngineInfo, open_engine
 from model.metadata import THRESHOLD, CheckpointMetadata, Label
 
 if TYPE_CHECKING:
@@ -72,11 +72,16 @@ class Predictor:
         cls,
         path: Path | str = SHIPPED,
         device: str = "auto",
-        engine: str = "torch",
+        engine: str = "auto",
         precision: str = "f32",
     ) -> "Predictor":
         """From a checkpoint file; see `model.engines.engine.open_engine` for the arguments and errors."""
         return cls(*open_engine(Path(path), device, engine, precision))
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs the network."""
+        return self.engine.info
 
     def predict(self, pictures: Pictures, use_all_cores: bool = True) -> Prediction:
         """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.

@@ -53,7 +53,8 @@ def read_pth(path: Path) -> dict[str, Any]:
             raise ValueError(f"it has more than {FILE_BYTES} bytes")
         return _read(path.read_bytes())
     except Exception as error:  # the unpickler meets damaged bytes with a dozen kinds of exception
-        reason = error if isinstance(error, ValueError | OSError) else f"it is damaged, {error!r}"
+        damaged = f"it is damaged, or was saved with options that are not known here: {error!r:.200}"
+        reason = error if isinstance(error, ValueError | OSError) else damaged
         raise CheckpointError(f"{path} is not a checkpoint that can be read: {reason}") from error
 
 

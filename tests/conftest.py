@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
@@ -9,14 +10,14 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.service import PredictorLike
 from api.settings import load_settings
+from model import SHIPPED
 from model.architecture import Architecture
-from model.checkpoint import Checkpoint
+from model.checkpoint import Checkpoint, Weights
 from model.engines.engine import EngineInfo
+from model.engines.openvino_graph import weight_shapes
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
-from model.network import build_network
 from model.predictor import Decision, Prediction, Predictor
-from model.tensors import to_arrays
 
 
 class MeanPredictor:
@@ -41,6 +42,20 @@ class MeanPredictor:
         heat = np.zeros((len(pictures), 32, 32), np.float32)
         heat[:, 0, 0] = 1
         return heat
+
+
+def random_weights(architecture: Architecture, seed: int = 0) -> Weights:
+    """As PyTorch draws a ResNet's: He et al. 2015, arXiv 1502.01852, batch norms that change nothing."""
+    random = np.random.default_rng(seed)
+    weights: Weights = {}
+    for name, shape in weight_shapes(architecture).items():
+        if len(shape) > 1:
+            fan_out = shape[0] * np.prod(shape[2:]) if len(shape) == 4 else shape[1]
+            weights[name] = random.normal(0, np.sqrt(2 / fan_out), shape).astype(np.float32)
+        else:
+            ones = name.endswith("running_var") or (name.endswith(".weight") and "bn" in name)
+            weights[name] = np.full(shape, ones or name.endswith("downsample.1.weight"), np.float32)
+    return weights
 
 
 def served(predictor: PredictorLike | None = None, **settings: object) -> Flask:
@@ -82,8 +97,19 @@ def shipped() -> Predictor:
 def random_checkpoint() -> Checkpoint:
     """A checkpoint whose weights nobody trained."""
     architecture = Architecture("small-pool", "linear")
-    metadata = CheckpointMetadata(architecture, Preprocess())
-    return Checkpoint(metadata, to_arrays(build_network(architecture).state_dict()))
+    return Checkpoint(CheckpointMetadata(architecture, Preprocess()), random_weights(architecture))
+
+
+@pytest.fixture
+def other_checkpoint(tmp_path: Path) -> Path:
+    """A file like the shipped one, whose recipe has another name. Made without PyTorch."""
+    path = tmp_path / "other.pth"
+    with ZipFile(SHIPPED) as shipped, ZipFile(path, "w", ZIP_STORED) as other:
+        for name in shipped.namelist():
+            content = shipped.read(name)
+            # A string of a pickle of protocol 2 is preceded by its length.
+            other.writestr(name, content.replace(b"\6\0\0\0cifake", b"\6\0\0\0others"))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from model import ROOT
@@ -73,6 +74,8 @@ def runs_on_cpu(device: str) -> bool:
     if device != "auto":
         return device == "cpu"
     if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
+        return True
+    if find_spec("torch") is None:  # only PyTorch runs the network elsewhere
         return True
     # In a process of its own: a GPU that gunicorn opens before it forks is of no use to its workers. One that
     # cannot be opened is no CPU either, and the engine will say what is wrong with it.

@@ -1,5 +1,6 @@
 """Engines: what runs a network. One seam, so that a server may run it by what its machine does best."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -67,7 +68,12 @@ def open_engine(
         if value != "auto" and value not in get_args(choice):
             raise ValueError(f"{value!r} is none of auto, {', '.join(get_args(choice))}")
     if kind == "torch" or (kind == "auto" and not runs_on_cpu(device)):
-        from model.engines.torch_engine import TorchEngine  # most servers have no PyTorch
+        if find_spec("torch") is None:  # as on most servers
+            raise ValueError(
+                f"engine {kind!r} on device {device!r} needs PyTorch, which is not installed: "
+                "pip install -r requirements.txt"
+            )
+        from model.engines.torch_engine import TorchEngine
 
         checkpoint = Checkpoint.load(model)
         return checkpoint.metadata, TorchEngine(checkpoint, device, precision)

@@ -9,7 +9,7 @@ from model.checkpoint import Checkpoint
 from model.engines.engine import EngineInfo
 from model.engines.hardware import autocast, has_bf16, pick_device
 from model.grad_cam import grad_cam
-from model.network import folded, logits_and_means
+from model.network import fuse_batch_norms, logits_and_means
 
 
 class TorchEngine:
@@ -31,7 +31,7 @@ class TorchEngine:
         autocast(self.device, precision)  # raises now what it would raise later
         self._precision = precision
         self._normalise = checkpoint.metadata.preprocess.normalise
-        network = folded(checkpoint.network())
+        network = fuse_batch_norms(checkpoint.network())
         self._network = network.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:

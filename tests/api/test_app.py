@@ -17,11 +17,11 @@ from model.predictor import Prediction
 from tests.conftest import MeanPredictor, served
 
 
-def test_loads_the_checkpoint_that_the_settings_name(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.save(tmp_path / "other.pth")
-    app = create_app(load_settings(model=str(tmp_path / "other.pth"), device="cpu", engine="torch"))
+def test_loads_the_checkpoint_that_the_settings_name(other_checkpoint: Path) -> None:
+    app = create_app(load_settings(model=str(other_checkpoint), device="cpu"))
     answer = app.test_client().get("/model").json
-    assert answer["digest"] == Checkpoint.load(tmp_path / "other.pth").metadata.digest
+    assert answer["recipe"]["name"] == "others"
+    assert answer["digest"] == Checkpoint.load(other_checkpoint).metadata.digest
 
 
 def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:

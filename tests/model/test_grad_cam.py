@@ -18,6 +18,7 @@ from tests.pictures import noise
 def test_it_is_the_reference_librarys(sign: int, layer: str, shipped: Predictor) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the libraries under it have to say of one another
+        pytest.importorskip("pytorch_grad_cam")
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.model_targets import RawScoresOutputTarget
 

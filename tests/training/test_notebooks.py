@@ -1,26 +1,26 @@
-"""The notebooks are run as a user would, on a tree of forty pictures."""
+"""The notebooks, executed on a hackathon tree of forty pictures."""
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.benchmarks.servers import free_port
 from tests.trees import hackathon_tree
+
+nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
 
 NOTEBOOKS = Path(__file__).parents[2] / "training" / "notebooks"
 
 
 def execute(name: str) -> str:
-    """Everything that the notebook's cells print. Raises for a cell that fails."""
+    """The text output of all cells. Raises if a cell fails."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "".join(output.get("text", "") for output in outputs)
 
 
-# The kernel's own packages warn of their future; they are no part of the service.
+# Warnings of the kernel's packages, which are no part of this project.
 @pytest.mark.filterwarnings("default::DeprecationWarning")
 @pytest.mark.filterwarnings("default::ResourceWarning")
 @pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
@@ -38,7 +38,7 @@ def test_from_training_to_the_service(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["training.ipynb", "evaluation.ipynb"])
-def test_they_are_kept_without_outputs(name: str) -> None:
+def test_notebooks_have_no_outputs(name: str) -> None:
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     nbformat.validate(notebook)
     assert all(not cell.get("outputs") for cell in notebook.cells)

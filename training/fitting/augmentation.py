@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of uint8 pictures, before normalisation."""
+"""Augmentation of uint8 image batches, before normalisation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,28 +10,27 @@ from torch import Tensor
 
 from training.data.jpeg import RGB_TO_YCBCR, YCBCR_TO_RGB, jpeg_reencode
 
-Change = Callable[[Tensor, torch.Generator], Tensor]
+Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a picture each time it is trained on.
+    """Random transforms of a training batch; each image has its own parameters.
 
-    flip: mirror half of the pictures left to right.
-    shift: pixels by which the window that is trained on may reach past the picture's edge.
-    chroma_upsampling: share of pictures whose chroma is redrawn as another JPEG decoder might have drawn it.
-    jpeg_reencode: share of pictures that are saved as JPEG once more, at a quality from
-        `min_jpeg_quality` to 95.
-    blur: share of pictures that are blurred, by a Gaussian of 0.2 to `max_blur_sigma` pixels.
-    zoom: share of pictures of which a window, four fifths of the side or more, is brought to full size.
-    noise: share of pictures that get Gaussian noise of up to `max_noise_std` grey levels.
-    color_jitter: share of pictures whose brightness and contrast change, each by up to a quarter.
-    grayscale: share of pictures that lose their colour.
-    rotate: degrees by which a picture is turned at most, either way.
-    brightness: share by which every picture is made brighter or darker at most.
+    flip: mirror left to right with probability 1/2.
+    shift: pixels by which a random crop may extend beyond the image, which is reflected there.
+    chroma_upsampling: probability of resampling the chroma as another JPEG decoder does.
+    jpeg_reencode: probability of JPEG compression, at a quality from `min_jpeg_quality` to 95.
+    blur: probability of Gaussian blur, sigma from 0.2 to `max_blur_sigma` pixels.
+    zoom: probability of enlarging a random crop, of 4/5 of the side or more, to full size.
+    noise: probability of Gaussian noise, standard deviation from 0 to `max_noise_std` grey levels.
+    color_jitter: probability of scaling brightness and contrast, each by 3/4 to 5/4.
+    grayscale: probability of removing colour.
+    rotate: maximum angle in degrees, in both directions.
+    brightness: maximum relative change of brightness.
 
-    Decoder and recompression are there so that neither file format nor decoder gives the class away;
-    blur, noise, tone and grey for pictures that have been through other programs.
+    `chroma_upsampling` and `jpeg_reencode` keep the network from telling classes apart by file format or
+    decoder; `blur`, `noise`, `color_jitter` and `grayscale` imitate images processed by other programs.
     """
 
     flip: bool = True
@@ -49,49 +48,49 @@ class Augmentation:
     rotate: float = 0.0
     brightness: float = 0.0
 
-    def __call__(self, batch: Tensor, size: int, random: torch.Generator) -> Tensor:
+    def __call__(self, batch: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even."""
-        # What happens to files comes first: JPEG's 8x8 and 2x2 grids start at a file's corner, not at a
-        # shifted one.
-        changes: list[tuple[float, Change]] = [
+        # Transforms of whole images precede crops: JPEG's 8x8 and 2x2 grids start at the image's corner.
+        transforms: list[tuple[float, Transform]] = [
             (self.chroma_upsampling, resample_chroma),
             (self.zoom, zoom),
             (self.blur, self._blur),
             (self.noise, self._noise),
             (self.color_jitter, color_jitter),
             (self.grayscale, grayscale),
-            (self.jpeg_reencode, self._recompress),
+            (self.jpeg_reencode, self._jpeg_reencode),
         ]
-        for share, change in changes:
-            if share:
-                batch = _some(batch, share, random, change)
+        for probability, transform in transforms:
+            if probability:
+                batch = _random_apply(batch, probability, generator, transform)
         if self.flip:
-            mirrored = torch.rand(len(batch), generator=random) < 0.5
+            mirrored = torch.rand(len(batch), generator=generator) < 0.5
             batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
         if self.rotate:
-            batch = rotate(batch, self.rotate, random)
+            batch = random_rotate(batch, self.rotate, generator)
         if self.brightness:
-            factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=random) * 2 - 1) * self.brightness
-            batch = _rounded(batch * factor)
+            factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=generator) * 2 - 1) * self.brightness
+            batch = _to_uint8(batch * factor)
         if self.shift == 0 and batch.shape[2:] == (size, size):
             return batch
-        return crop(batch, size, self.shift, random)
+        return random_crop(batch, size, self.shift, generator)
 
-    def _blur(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        return blur(batch, 0.2 + torch.rand(len(batch), generator=random) * (self.max_blur_sigma - 0.2))
+    def _blur(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        sigma = 0.2 + torch.rand(len(batch), generator=generator) * (self.max_blur_sigma - 0.2)
+        return blur(batch, sigma)
 
-    def _noise(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        loudness = torch.rand((len(batch), 1, 1, 1), generator=random) * self.max_noise_std
-        return _rounded(batch + loudness * torch.randn(batch.shape, generator=random))
+    def _noise(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        std = torch.rand((len(batch), 1, 1, 1), generator=generator) * self.max_noise_std
+        return _to_uint8(batch + std * torch.randn(batch.shape, generator=generator))
 
-    def _recompress(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        qualities = torch.randint(self.min_jpeg_quality, 96, (len(batch),), generator=random)
-        pictures = batch.permute(0, 2, 3, 1).numpy()
-        saved = [jpeg_reencode(picture, int(q)) for picture, q in zip(pictures, qualities, strict=True)]
-        return torch.from_numpy(np.stack(saved)).permute(0, 3, 1, 2)
+    def _jpeg_reencode(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        qualities = torch.randint(self.min_jpeg_quality, 96, (len(batch),), generator=generator)
+        images = batch.permute(0, 2, 3, 1).numpy()
+        encoded = [jpeg_reencode(image, int(q)) for image, q in zip(images, qualities, strict=True)]
+        return torch.from_numpy(np.stack(encoded)).permute(0, 3, 1, 2)
 
 
-UNCHANGED = Augmentation(
+NO_AUGMENTATION = Augmentation(
     flip=False,
     shift=0,
     chroma_upsampling=0.0,
@@ -104,20 +103,22 @@ UNCHANGED = Augmentation(
 )
 
 
-def _some(batch: Tensor, share: float, random: torch.Generator, change: Change) -> Tensor:
-    """`change` applied to each picture with probability `share`."""
-    chosen = torch.rand(len(batch), generator=random) < share
+def _random_apply(
+    batch: Tensor, probability: float, generator: torch.Generator, transform: Transform
+) -> Tensor:
+    """Apply a transform to each image with the given probability."""
+    chosen = torch.rand(len(batch), generator=generator) < probability
     if not chosen.any():
         return batch
     batch = batch.clone()
-    batch[chosen] = change(batch[chosen], random)
+    batch[chosen] = transform(batch[chosen], generator)
     return batch
 
 
 def blur(batch: Tensor, sigma: Tensor) -> Tensor:
-    """Each picture under its own Gaussian, cut off at 4 pixels, the edge repeated outwards.
+    """Gaussian blur with a 9x9 kernel and replicated edges.
 
-    Batch is uint8 of shape (N, 3, H, W); sigma, in pixels, is float of shape (N,).
+    batch: uint8 of shape (N, 3, H, W); sigma: in pixels, float of shape (N,).
     """
     _, channels, height, width = batch.shape
     offset = torch.arange(-4, 5)
@@ -126,103 +127,96 @@ def blur(batch: Tensor, sigma: Tensor) -> Tensor:
     planes = F.pad(batch.float(), (4, 4, 4, 4), "replicate").reshape(1, -1, height + 8, width + 8)
     planes = F.conv2d(planes, kernel[:, None, :, None], groups=len(kernel))
     planes = F.conv2d(planes, kernel[:, None, None, :], groups=len(kernel))
-    return _rounded(planes.view(batch.shape))
+    return _to_uint8(planes.view(batch.shape))
 
 
-def zoom(batch: Tensor, random: torch.Generator) -> Tensor:
-    """A random window of each picture, 4/5 of its side or more, enlarged to the whole, bilinear.
-
-    Batch is uint8 of shape (N, 3, H, W).
-    """
-    side = 0.8 + 0.2 * torch.rand(len(batch), generator=random)
+def zoom(batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Random crops of 4/5 of the side or more, enlarged to full size, bilinear. Batch: uint8 (N, 3, H, W)."""
+    side = 0.8 + 0.2 * torch.rand(len(batch), generator=generator)
     matrix = torch.zeros(len(batch), 2, 3)
     matrix[:, 0, 0] = matrix[:, 1, 1] = side
-    matrix[:, :, 2] = (1 - side)[:, None] * (2 * torch.rand((len(batch), 2), generator=random) - 1)
-    return _resampled(batch, matrix)
+    matrix[:, :, 2] = (1 - side)[:, None] * (2 * torch.rand((len(batch), 2), generator=generator) - 1)
+    return _affine(batch, matrix)
 
 
-def color_jitter(batch: Tensor, random: torch.Generator) -> Tensor:
-    """Brightness and contrast (about the mean luma) multiplied by 3/4 to 5/4. Batch is uint8 (N, 3, H, W)."""
-    brightness, contrast = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=random) / 2
+def color_jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Brightness and contrast (about the mean luma) scaled by 3/4 to 5/4. Batch: uint8 (N, 3, H, W)."""
+    brightness, contrast = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=generator) / 2
     mean = _luma(batch).mean((1, 2, 3), keepdim=True)
-    return _rounded(((batch - mean) * contrast + mean) * brightness)
+    return _to_uint8(((batch - mean) * contrast + mean) * brightness)
 
 
-def grayscale(batch: Tensor, _random: torch.Generator) -> Tensor:
-    """Each picture's luma in all three channels. Batch is uint8 (N, 3, H, W)."""
-    return _rounded(_luma(batch).expand(batch.shape))
+def grayscale(batch: Tensor, _generator: torch.Generator) -> Tensor:
+    """The luma (ITU-R BT.601) in all three channels. Batch: uint8 (N, 3, H, W)."""
+    return _to_uint8(_luma(batch).expand(batch.shape))
 
 
-def resample_chroma(batch: Tensor, random: torch.Generator) -> Tensor:
-    """Chroma brought to half resolution and back, mixed with the original by a random weight.
+def resample_chroma(batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Chroma downsampled by 2 and upsampled again, blended with the original by a random weight.
 
-    JPEG stores chroma at half resolution, and decoders differ in how they bring it back:
-    libjpeg-turbo by a triangle filter, libjpeg 7 and later by a larger inverse DCT, others by
-    repeating it. Batch is uint8 of shape (N, 3, H, W), H and W even.
+    JPEG stores chroma at half resolution, and decoders upsample it in different ways: libjpeg-turbo by a
+    triangle filter, libjpeg 7 and later by a larger inverse DCT, others by repeating pixels.
+    Batch: uint8 of shape (N, 3, H, W), H and W even.
     """
     ycc = torch.einsum("ij,njhw->nihw", RGB_TO_YCBCR, batch.float())
     half = F.avg_pool2d(ycc[:, 1:], 2)
-    kinds = [
+    upsampled = [
         half.repeat_interleave(2, 2).repeat_interleave(2, 3),
         F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False),
         F.interpolate(half, scale_factor=2, mode="bicubic", align_corners=False),
     ]
-    kind = torch.randint(len(kinds), (len(batch),), generator=random)
-    redrawn = torch.stack(kinds)[kind, torch.arange(len(batch))]
-    weight = torch.rand((len(batch), 1, 1, 1), generator=random)
-    chroma = torch.lerp(ycc[:, 1:], redrawn, weight)
+    method = torch.randint(len(upsampled), (len(batch),), generator=generator)
+    resampled = torch.stack(upsampled)[method, torch.arange(len(batch))]
+    weight = torch.rand((len(batch), 1, 1, 1), generator=generator)
+    chroma = torch.lerp(ycc[:, 1:], resampled, weight)
     rgb = torch.einsum("ij,njhw->nihw", YCBCR_TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
-    return _rounded(rgb)
+    return _to_uint8(rgb)
 
 
 def _luma(batch: Tensor) -> Tensor:
     return (batch * RGB_TO_YCBCR[0].view(3, 1, 1)).sum(1, keepdim=True)
 
 
-def _rounded(batch: Tensor) -> Tensor:
+def _to_uint8(batch: Tensor) -> Tensor:
     return batch.round().clamp(0, 255).to(torch.uint8)
 
 
-def rotate(batch: Tensor, degrees: float, random: torch.Generator) -> Tensor:
-    """Each picture turned by its own angle, up to `degrees` either way. Batch as for `turn`."""
-    return turn(batch, (torch.rand(len(batch), generator=random) * 2 - 1) * degrees)
+def random_rotate(batch: Tensor, max_degrees: float, generator: torch.Generator) -> Tensor:
+    """`rotate` by random angles from -max_degrees to max_degrees."""
+    return rotate(batch, (torch.rand(len(batch), generator=generator) * 2 - 1) * max_degrees)
 
 
-def turn(batch: Tensor, degrees: Tensor) -> Tensor:
-    """Each picture turned about its middle, bilinear, the corners mirrored in.
+def rotate(batch: Tensor, degrees: Tensor) -> Tensor:
+    """Counter-clockwise rotation about the centre, bilinear, with reflected borders.
 
-    Batch is uint8 of shape (N, 3, H, W), H equal to W; degrees is float of shape (N,).
+    batch: uint8 of shape (N, 3, H, W), H equal to W; degrees: float of shape (N,).
     """
     angle = degrees.deg2rad()
     matrix = torch.zeros(len(batch), 2, 3)
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
     matrix[:, 1, 0] = angle.sin()
     matrix[:, 0, 1] = -matrix[:, 1, 0]
-    return _resampled(batch, matrix)
+    return _affine(batch, matrix)
 
 
-def _resampled(batch: Tensor, matrix: Tensor) -> Tensor:
-    """Each picture seen through its own affine map, (N, 2, 3): bilinear, what lies outside mirrored in."""
+def _affine(batch: Tensor, matrix: Tensor) -> Tensor:
+    """Sample each image by its affine matrix, (N, 2, 3): bilinear, with reflected borders."""
     grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
-    return _rounded(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
+    return _to_uint8(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
 
 
-def crop(batch: Tensor, size: int, beyond: int, random: torch.Generator) -> Tensor:
-    """A random (size, size) window of each picture, reaching up to `beyond` pixels past its edge.
-
-    What lies past the edge is the picture mirrored. With `size` equal to the picture's side it is
-    a random shift.
-    """
+def random_crop(batch: Tensor, size: int, padding: int, generator: torch.Generator) -> Tensor:
+    """Random (size, size) crops of the images padded by reflection; for crops of full size a random shift."""
     count, _, height, width = batch.shape
-    top = torch.randint(-beyond, height - size + beyond + 1, (count, 1), generator=random)
-    left = torch.randint(-beyond, width - size + beyond + 1, (count, 1), generator=random)
-    rows = _mirror(top + torch.arange(size), height)
-    columns = _mirror(left + torch.arange(size), width)
-    picture = torch.arange(count).view(-1, 1, 1)
+    top = torch.randint(-padding, height - size + padding + 1, (count, 1), generator=generator)
+    left = torch.randint(-padding, width - size + padding + 1, (count, 1), generator=generator)
+    rows = _reflect(top + torch.arange(size), height)
+    columns = _reflect(left + torch.arange(size), width)
+    image = torch.arange(count).view(-1, 1, 1)
     # Advanced indices on both sides of a slice put the sliced axis last: (N, H, W, 3).
-    return batch[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return batch[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _mirror(index: Tensor, length: int) -> Tensor:
+def _reflect(index: Tensor, length: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= length, 2 * (length - 1) - index, index)

@@ -1,15 +1,15 @@
-"""Distillation: a cycle learns from what the networks at the ends of earlier cycles say together.
+"""Self-distillation from snapshots: a cycle's targets include the predictions of earlier cycles' networks.
 
-Networks that a cyclic learning rate left one after the other differ like an ensemble's (Huang et al. 2017,
-"Snapshot Ensembles", ICLR, arXiv 1704.00109), and one network can be taught what an ensemble knows (Hinton
-et al. 2015, "Distilling the Knowledge in a Neural Network", arXiv 1503.02531).
+Snapshots at the ends of learning-rate cycles form an ensemble (Huang et al. 2017, "Snapshot Ensembles", ICLR,
+arXiv 1704.00109), and one network can be trained on the predictions of an ensemble (Hinton et al. 2015,
+"Distilling the Knowledge in a Neural Network", arXiv 1503.02531).
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 TEACHERS = 2
 
@@ -17,29 +17,39 @@ Weights = dict[str, Tensor]
 
 
 class Distillation:
-    """The last two cycles' weights, and the probabilities that they give for `count` pictures.
+    """The last TEACHERS snapshots, and soft targets by them for `count` training images.
 
-    Both are asked about pictures as they are; the network that learns from them sees augmented ones.
+    Soft targets are of images without augmentation; the student is trained on augmented ones.
+    create_network: returns a network that the weights of a snapshot fit.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, create_network: Callable[[], nn.Module]) -> None:
+        self._create_network = create_network
         self.teachers: list[Weights] = []
-        self.said = torch.empty(count)
+        self.soft_targets = torch.empty(count)
 
-    def remember(self, weights: Weights) -> None:
-        """Make a cycle's last weights a teacher, in place of the oldest where there are two."""
+    def add_teacher(self, weights: Weights) -> None:
+        """Add the weights at the end of a cycle; the oldest of more than TEACHERS are dropped."""
         self.teachers = [*self.teachers, weights][-TEACHERS:]
 
-    def ask(self, logits: Callable[[Weights], Tensor]) -> None:
-        """Put the question to the teachers: `logits` answers, shape (count,), by given weights."""
-        self.said = torch.stack([logits(teacher) for teacher in self.teachers]).mean(0).sigmoid()
+    def update_soft_targets(self, predict: Callable[[nn.Module], Tensor]) -> None:
+        """Set the soft targets to the sigmoid of the teachers' mean logits.
 
-    def towards(self, index: Tensor, targets: Tensor, share: float) -> Tensor:
-        """The targets of the pictures at `index`, both of shape (N,), moved by `share` to what was said."""
-        return torch.lerp(targets, self.said[index], share) if share else targets
+        predict: returns a network's logits for the training images, shape (count,).
+        """
+        logits = []
+        for weights in self.teachers:
+            network = self._create_network()
+            network.load_state_dict(weights)
+            logits.append(predict(network))
+        self.soft_targets = torch.stack(logits).mean(0).sigmoid()
+
+    def blend(self, index: Tensor, targets: Tensor, weight: float) -> Tensor:
+        """(1 - weight) * targets + weight * soft targets of the images at `index`; both of shape (N,)."""
+        return torch.lerp(targets, self.soft_targets[index], weight) if weight else targets
 
     def state_dict(self) -> dict[str, Any]:
-        return {"teachers": self.teachers, "said": self.said}
+        return {"teachers": self.teachers, "soft_targets": self.soft_targets}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.teachers, self.said = state["teachers"], state["said"]
+        self.teachers, self.soft_targets = state["teachers"], state["soft_targets"]

@@ -1,4 +1,4 @@
-"""A run's epochs: the table of them, and which of them counts."""
+"""Per-epoch metrics of a run: CSV table, best epoch, early stopping."""
 
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from training.fitting.recipes import Recipe
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the table: mean losses (binary cross-entropy) and accuracies in [0, 1].
+    """Metrics of one epoch: mean binary cross-entropy losses and accuracies in [0, 1].
 
-    The training figures are of the windows trained on, augmented, by the weights as they moved;
-    the validation figures are of whole pictures, by the averaged weights.
+    Training metrics are of augmented crops, by the weights during the epoch; validation metrics are of whole
+    images, by the exponential moving average of the weights.
     """
 
     epoch: int
@@ -25,7 +25,7 @@ class Epoch:
 
 
 def describe(row: Epoch) -> str:
-    """A line of the table of epochs."""
+    """One line of text for the terminal."""
     return (
         f"epoch {row.epoch:3d}  crop {row.crop_size:3d}"
         f"  train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}"
@@ -35,24 +35,24 @@ def describe(row: Epoch) -> str:
 
 
 def write_history(history: list[Epoch], path: Path) -> None:
-    """The table of epochs as CSV."""
+    """Write one CSV row per epoch."""
     write_csv(path, list(Epoch.__dataclass_fields__), [astuple(row) for row in history])
 
 
-def best_of(history: list[Epoch]) -> Epoch:
+def best_epoch(history: list[Epoch]) -> Epoch:
     """The epoch with the lowest validation loss."""
     return min(history, key=lambda row: row.validation_loss)
 
 
-def last_cycle(history: list[Epoch], recipe: Recipe) -> list[Epoch]:
-    """The epochs of the cycle that was come to."""
-    _, within = recipe.locate(len(history))
-    return history[len(history) - 1 - within :]
+def current_cycle(history: list[Epoch], recipe: Recipe) -> list[Epoch]:
+    """The epochs of the learning-rate cycle that the last epoch of the history belongs to."""
+    _, epoch_in_cycle = recipe.locate(len(history))
+    return history[len(history) - 1 - epoch_in_cycle :]
 
 
-def stalled(history: list[Epoch], recipe: Recipe) -> bool:
-    """Whether `patience` epochs on whole pictures of this cycle went by without a better validation loss."""
-    _, within = recipe.locate(len(history) + 1)
-    rows = history[len(history) - within :]
+def should_stop_early(history: list[Epoch], recipe: Recipe) -> bool:
+    """Whether the last `patience` epochs on whole images brought no lower validation loss in this cycle."""
+    _, epoch_in_cycle = recipe.locate(len(history) + 1)
+    rows = history[len(history) - epoch_in_cycle :]
     whole = [row for row in rows if row.crop_size == max(recipe.crop_sizes)]
-    return len(whole) > recipe.patience and best_of(rows) not in whole[-recipe.patience :]
+    return len(whole) > recipe.patience and best_epoch(rows) not in whole[-recipe.patience :]

@@ -1,4 +1,4 @@
-"""Pruning: pictures that the network already answers well are trained on less often.
+"""Data pruning: images with a low loss are trained on in fewer epochs.
 
 Qin et al. 2024, "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR,
 arXiv 2303.04947.
@@ -11,30 +11,29 @@ from torch import Tensor
 
 
 class Pruning:
-    """Remembers the loss that each of `count` pictures had when it was last trained on.
+    """The last training loss of each of `count` images, and the selection of an epoch's images by it.
 
-    share: probability in [0, 1) with which a picture whose loss is below the mean of all is left
-        out of an epoch. Those that stay weigh 1 / (1 - share), so that the expected gradient is
-        that of all pictures.
+    ratio: probability in [0, 1) with which an image whose loss is below the mean is left out of an epoch.
+        The remaining ones of these have weight 1 / (1 - ratio), which keeps the expected gradient.
     """
 
-    def __init__(self, count: int, share: float) -> None:
-        self.share = share
-        self.losses = torch.full((count,), math.inf)  # not trained on yet, and so never left out
+    def __init__(self, count: int, ratio: float) -> None:
+        self.ratio = ratio
+        self.losses = torch.full((count,), math.inf)  # infinite until trained on: never left out
 
-    def choose(self, random: torch.Generator, everything: bool = False) -> tuple[Tensor, Tensor]:
-        """Indices of an epoch's pictures in random order, shape (M,), and their weights, shape (M,)."""
-        order = torch.randperm(len(self.losses), generator=random)
-        if everything:
+    def select(self, generator: torch.Generator, keep_all: bool = False) -> tuple[Tensor, Tensor]:
+        """Indices of an epoch's images in random order, shape (M,), and their weights, shape (M,)."""
+        order = torch.randperm(len(self.losses), generator=generator)
+        if keep_all:
             return order, torch.ones(len(order))
-        mean = self.losses[self.losses.isfinite()].mean()  # NaN, below which nothing is, at first
+        mean = self.losses[self.losses.isfinite()].mean()  # NaN, for which no image is easy, at first
         easy = (self.losses < mean)[order]
-        kept = ~easy | (torch.rand(len(order), generator=random) >= self.share)
-        weights = torch.where(easy, 1 / (1 - self.share), 1.0)
+        kept = ~easy | (torch.rand(len(order), generator=generator) >= self.ratio)
+        weights = torch.where(easy, 1 / (1 - self.ratio), 1.0)
         return order[kept], weights[kept]
 
-    def record(self, index: Tensor, losses: Tensor) -> None:
-        """The losses that the pictures at `index` had now; both of shape (N,)."""
+    def update(self, index: Tensor, losses: Tensor) -> None:
+        """Store the losses of the images at `index`; both of shape (N,)."""
         self.losses[index] = losses.detach().float().cpu()
 
     def state_dict(self) -> dict[str, Tensor]:

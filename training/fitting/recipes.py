@@ -1,38 +1,41 @@
-"""Recipes: named, frozen sets of training choices."""
+"""Recipes: named training configurations."""
 
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
+import torch
+from torch import nn
+
 from model.architecture import Architecture
 from model.images.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from training.fitting.augmentation import UNCHANGED, Augmentation
+from training.fitting.augmentation import NO_AUGMENTATION, Augmentation
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a training run does, besides the data and the first weights.
+    """All settings of a training run besides the data and the initial weights.
 
-    lr_cycles: for each cycle of the learning rate, the side in pixels of the random windows that each
-        of its epochs trains on. Texture tells the classes apart and a small window shows it at a
-        fraction of the cost; whole pictures come last.
+    lr_cycles: for each cycle of the learning rate, the crop size in pixels of each of its epochs (progressive
+        resizing). Small crops cost less and show the texture that separates the classes; crops of the whole
+        image come last.
     optimizer: `sgd` with Nesterov momentum, or `adam`.
-    learning_rate: the peak of a cycle (Smith & Topin 2019, arXiv 1708.07120): up in a straight line
-        over `warmup` of it, down in one to `final_lr_scale` times the peak over the rest.
-    peak_lr_scales: for each cycle, what its peak is multiplied by; the last one stands for all that follow.
-    prune_ratio: share of the well-answered pictures that an epoch leaves out (training.fitting.pruning). Not
-        in the first cycle, where losses say little yet, and not in the last epoch of a cycle.
-    distill_weight: for each cycle, the share of a picture's target that what earlier cycles' networks say of
-        it takes (training.fitting.distillation), the label keeping the rest; the last one stands for all that
-        follow.
-    balance: weigh pictures so that both classes weigh the same.
-    label_smoothing: targets are pulled from 0 and 1 towards 1/2 by half of this.
-    ema_decay: decay per step of the exponential moving average of weights that is evaluated and saved;
-        0 for the weights themselves.
-    validation_fraction: share of the training pictures, drawn by `seed` in equal shares of each class, that
-        is never trained on.
-    init: the first weights, unless others are asked for (see training.fitting.initial_weights).
-    patience: epochs on whole pictures without a better validation loss after which training stops.
+    learning_rate: peak of a cycle (Smith & Topin 2019, arXiv 1708.07120); see `lr_at`.
+    peak_lr_scales: factor of the peak for each cycle; the last one repeats.
+    final_lr_scale: learning rate at the end of a cycle, as a fraction of its peak.
+    warmup: fraction of a cycle, in [0, 1), during which the learning rate rises.
+    prune_ratio: probability in [0, 1) of leaving out an image with a low loss (training.fitting.pruning). Not
+        used in the first cycle, whose losses are not informative yet, nor in the last epoch of a cycle.
+    distill_weight: for each cycle, the weight in [0, 1] of earlier cycles' predictions in the targets
+        (training.fitting.distillation); the last one repeats.
+    balance: weight images so that both classes have the same total weight.
+    label_smoothing: targets are y * (1 - label_smoothing) + label_smoothing / 2.
+    ema_decay: decay per step of the exponential moving average of the weights, which is validated and saved;
+        0 means no averaging.
+    validation_fraction: fraction of the training images held out for validation, stratified by class and
+        drawn by `seed`.
+    init: default initial weights (training.fitting.initial_weights).
+    patience: early stopping after this many epochs on whole images without a lower validation loss.
     """
 
     name: str
@@ -62,29 +65,23 @@ class Recipe:
         if not self.lr_cycles or not all(self.lr_cycles):
             raise ValueError("lr_cycles must be one or more, of one epoch or more")
         if not all(0 < side <= self.preprocess.size for side in self.crop_sizes):
-            raise ValueError(f"crop_sizes must be sides from 1 to {self.preprocess.size} pixels")
+            raise ValueError(f"crop_sizes must be from 1 to {self.preprocess.size} pixels")
         if not self.peak_lr_scales:
             raise ValueError("peak_lr_scales must be one or more")
-        if (
-            not self.distill_weight
-            or self.distill_weight[0]
-            or not all(0 <= share <= 1 for share in self.distill_weight)
-        ):
-            raise ValueError(
-                "distill_weight must be shares from 0 to 1, the first one 0: nothing is before it"
-            )
+        if not self.distill_weight or not all(0 <= weight <= 1 for weight in self.distill_weight):
+            raise ValueError("distill_weight must be one or more, from 0 to 1")
+        if self.distill_weight[0]:
+            raise ValueError("distill_weight must be 0 for the first cycle, which has no teachers")
         if self.batch_size < 2:
-            raise ValueError("batch norm needs at least two pictures a batch")
+            raise ValueError("batch_size must be at least 2, for batch norm")
         if not 0 < self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction must be a share between 0 and 1, not {self.validation_fraction}"
-            )
+            raise ValueError(f"validation_fraction must be between 0 and 1, not {self.validation_fraction}")
         if not 0 <= self.prune_ratio < 1:
-            raise ValueError(f"prune_ratio must be a share from 0 to below 1, not {self.prune_ratio}")
+            raise ValueError(f"prune_ratio must be from 0 to below 1, not {self.prune_ratio}")
 
     @property
     def crop_sizes(self) -> tuple[int, ...]:
-        """The window of each epoch, all cycles in a row."""
+        """The crop size of each epoch, over all cycles."""
         return tuple(chain.from_iterable(self.lr_cycles))
 
     @property
@@ -92,31 +89,51 @@ class Recipe:
         return len(self.crop_sizes)
 
     def locate(self, epoch: int) -> tuple[int, int]:
-        """(cycle, epoch within it), both counted from 0, of epoch number `epoch`, counted from 1."""
-        within = epoch - 1
+        """(cycle, epoch in the cycle), both counted from 0, of an epoch counted from 1."""
+        epoch_in_cycle = epoch - 1
         for number, cycle in enumerate(self.lr_cycles):
-            if within < len(cycle):
-                return number, within
-            within -= len(cycle)
+            if epoch_in_cycle < len(cycle):
+                return number, epoch_in_cycle
+            epoch_in_cycle -= len(cycle)
         raise ValueError(f"{self.name} has {self.epochs} epochs: no epoch {epoch}")
 
-    def lr_at(self, epoch: int, part: float) -> float:
-        """The learning rate when `part`, from 0 to 1, of epoch number `epoch` is done."""
-        cycle, within = self.locate(epoch)
-        progress = (within + part) / len(self.lr_cycles[cycle])
-        peak = self.learning_rate * self.peak_lr_scales[min(cycle, len(self.peak_lr_scales) - 1)]
+    def lr_at(self, epoch: int, fraction: float) -> float:
+        """The learning rate after a fraction, in [0, 1], of an epoch counted from 1.
+
+        In each cycle it rises linearly from 0 to the peak and then falls linearly to `final_lr_scale` times
+        the peak. It is a function of fractional epochs, whereas torch.optim.lr_scheduler counts optimizer
+        steps: how many an epoch has depends on pruning and is known only when it begins.
+        """
+        cycle, epoch_in_cycle = self.locate(epoch)
+        progress = (epoch_in_cycle + fraction) / len(self.lr_cycles[cycle])
+        peak = self.learning_rate * value_of_cycle(self.peak_lr_scales, cycle)
         if progress < self.warmup:
             return peak * progress / self.warmup
-        left = (1 - progress) / (1 - self.warmup)
-        return peak * (self.final_lr_scale + (1 - self.final_lr_scale) * left)
+        remaining = (1 - progress) / (1 - self.warmup)
+        return peak * (self.final_lr_scale + (1 - self.final_lr_scale) * remaining)
+
+    def create_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer, with weight decay for kernels and matrices but not for batch norms and biases."""
+        groups = [
+            {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if self.optimizer == "adam":
+            return torch.optim.Adam(groups, lr=self.learning_rate)
+        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=True)
 
 
-# Plain Adam on whole pictures at 224, as both hackathon projects publish it.
+def value_of_cycle(values: tuple[float, ...], cycle: int) -> float:
+    """The value for a cycle counted from 0; the last value repeats."""
+    return values[min(cycle, len(values) - 1)]
+
+
+# Adam on whole images at 224x224, common to both published hackathon projects.
 _PUBLISHED = Recipe(
     "published",
     lr_cycles=((224,),),
     preprocess=Preprocess(224),
-    augmentation=replace(UNCHANGED, flip=True, rotate=10),
+    augmentation=replace(NO_AUGMENTATION, flip=True, rotate=10),
     optimizer="adam",
     learning_rate=1e-4,
     warmup=0.0,
@@ -141,9 +158,9 @@ RECIPES = {
             distill_weight=(0.0, 0.0, 0.0, 0.7),
             patience=24,
         ),
-        # A first look at new pictures, or at what chance does: a fifteenth of the work.
+        # A short run, for new data or other seeds: about a fifteenth of the cost of `cifake`.
         Recipe("quick", lr_cycles=((16, 16, 24, 32),)),
-        # Synergy'25. The publication says flips and slight rotations; 10 degrees are ours.
+        # Synergy'25. Published: flips and slight rotations. Chosen here: 10 degrees.
         replace(
             _PUBLISHED,
             name="synergy",
@@ -154,8 +171,8 @@ RECIPES = {
             final_lr_scale=1.0,
             validation_fraction=0.1,
         ),
-        # Predictathon 2025. It says flip, rotation, brightness, balancing, early stopping, dropout and a
-        # schedule, not how much of each: 10 degrees, a fifth, patience 3, 0.3 and a line to zero are ours.
+        # Predictathon 2025. Published: flip, rotation, brightness, class balancing, early stopping, dropout
+        # and learning-rate schedule. Chosen here: 10 degrees, 0.2, patience 3, dropout 0.3, decay to 0.
         replace(
             _PUBLISHED,
             name="predictathon",
@@ -168,7 +185,7 @@ RECIPES = {
             validation_fraction=0.2,
             patience=3,
         ),
-        # Ours for the same 2,000 pictures: the shipped model, tuned gently.
+        # Fine-tuning of the shipped model on the same 2,000 images.
         Recipe(
             "hackathon",
             lr_cycles=((32,) * 5,),

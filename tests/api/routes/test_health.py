@@ -56,7 +56,7 @@ def test_a_model_that_does_not_answer_is_not_ready(monkeypatch: pytest.MonkeyPat
 def test_model_tells_what_is_served(shipped: Predictor) -> None:
     answer = served(shipped).test_client().get("/model").json
     assert answer["digest"] == shipped.metadata.digest
-    assert answer["engine"] == {"framework": "PyTorch", "precision": "f32", "device": "cpu"}
+    assert answer["engine"] == {"framework": "OpenVINO", "precision": "f32", "device": "cpu"}
     assert answer["recipe"]["name"] == "cifake"
     assert answer["labels"] == {"1": "REAL", "0": "FAKE"}
     assert answer["label_1_in_training_data"] == "REAL"

@@ -105,8 +105,12 @@ def test_threads_of_an_engine(said: str | None, threads: int, monkeypatch: pytes
 def test_where_an_engine_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs_on_cpu("cpu")
     assert not runs_on_cpu("cuda")
-    monkeypatch.setattr("os.path.exists", lambda path: False)
     monkeypatch.setattr(sys, "platform", "linux")
+    with monkeypatch.context() as patched:
+        patched.setattr("os.path.exists", lambda path: False)
+        assert runs_on_cpu("auto")
+    monkeypatch.setattr("os.path.exists", lambda path: True)
+    monkeypatch.setattr("model.engines.cpus.find_spec", lambda name: None)  # no PyTorch, no other device
     assert runs_on_cpu("auto")
 
 

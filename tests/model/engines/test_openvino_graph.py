@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import get_args
 
 import numpy as np
@@ -17,11 +18,13 @@ from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointError
 from tests.pictures import noise
 
+SIZE = 24  # gives maps of even and of odd sides under every stem
 ARCHITECTURES = [Architecture(stem, head) for stem in get_args(Stem) for head in get_args(Head)]
 
 
+@cache
 def random_weights(architecture: Architecture) -> dict[str, np.ndarray]:
-    """Weights that nobody trained, under which activations neither vanish nor grow."""
+    """Weights that nobody trained, under which activations and gradients neither vanish nor grow."""
     random = np.random.default_rng(0)
     weights = {}
     for name, shape in weight_shapes(architecture).items():
@@ -56,10 +59,9 @@ def by_torch(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.stem}-{a.head}")
-@pytest.mark.parametrize("size", [32, 45])
-def test_it_answers_as_torch_does(architecture: Architecture, size: int) -> None:
-    weights, preprocess = random_weights(architecture), Preprocess(size, IMAGENET_MEAN, IMAGENET_STD)
-    batch = np.stack([noise(seed, size, size) for seed in range(3)])
+def test_it_answers_as_torch_does(architecture: Architecture) -> None:
+    weights, preprocess = random_weights(architecture), Preprocess(SIZE, IMAGENET_MEAN, IMAGENET_STD)
+    batch = np.stack([noise(seed, SIZE, SIZE) for seed in range(3)])
     logits, means = run(build_graph(weights, architecture, preprocess), batch)
     assert (logits.shape, means.shape) == ((3,), (3, CHANNEL_MEANS))
     assert logits.dtype == means.dtype == np.float32
@@ -93,12 +95,12 @@ def test_folding_is_torchs_to_the_last_bit() -> None:
     theirs = folded(network).state_dict()
     ours = fold(weights, architecture)
     for name, array in ours.items():
-        convolution = name.removesuffix(".weight")
-        np.testing.assert_array_equal(array, theirs[name].numpy()) if name in theirs else None
-        if norm_of(convolution) != convolution:
+        if array.ndim == 4:
+            convolution = name.removesuffix(".weight")
+            np.testing.assert_array_equal(array, theirs[name].numpy())
             bias = theirs[f"{convolution}.bias"].numpy()
             np.testing.assert_array_equal(ours[f"{norm_of(convolution)}.bias"], bias)
-    assert len(ours) == len(theirs) == 42
+    assert len(ours) == len(theirs) == 2 * 20 + 2
 
 
 def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
@@ -122,15 +124,21 @@ def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
     np.testing.assert_allclose(means, expected[1], atol=1e-4)
     quantise(graph, metadata.int8)
     kinds = [node.get_type_name() for node in graph.get_ops()]
-    # 20 kernels and 35 activations, some of which feed several of the inputs.
+    # 20 kernels, and each activation once, whatever the number of inputs that it feeds.
     assert kinds.count("FakeQuantize") == 20 + len({(one.low, one.high) for one in metadata.int8})
     logits, _ = run(graph, batch)
-    assert 0 < np.abs(logits - exact).max() < 0.2 * np.abs(exact).max()
+    assert 0 < np.abs(logits - exact).mean() < 0.1 * np.ptp(exact)
 
 
-def without(name: str, **changes: np.ndarray) -> dict[str, np.ndarray]:
-    weights = random_weights(Architecture()) | changes
-    weights.pop(name, None)
+def blank(architecture: Architecture, **changes: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights of the right shapes."""
+    shapes = weight_shapes(architecture)
+    return {name: np.broadcast_to(np.float32(1), shape) for name, shape in shapes.items()} | changes
+
+
+def without(name: str) -> dict[str, np.ndarray]:
+    weights = blank(Architecture())
+    del weights[name]
     return weights
 
 
@@ -138,10 +146,10 @@ def without(name: str, **changes: np.ndarray) -> dict[str, np.ndarray]:
     ("weights", "message"),
     [
         (without("layer3.1.bn2.running_var"), r"layer3\.1\.bn2\.running_var is missing$"),
-        (without("", **{"fc.bias": np.zeros(2)}), r"fc\.bias has the shape \(2,\), not \(1,\)$"),
-        (without("", **{"fc.0.bias": np.zeros(2)}), r"fc\.0\.bias is not one of its weights$"),
-        (random_weights(Architecture("imagenet")), r"conv1\.weight has the shape \(64, 3, 7, 7\)"),
-        (random_weights(Architecture(head="mlp")), r"fc\.weight is missing; .*, and 3 more$"),
+        (blank(Architecture(), **{"fc.bias": np.zeros(2)}), r"fc\.bias has the shape \(2,\), not \(1,\)$"),
+        (blank(Architecture(), **{"fc.0.bias": np.zeros(2)}), r"fc\.0\.bias is not one of its weights$"),
+        (blank(Architecture("imagenet")), r"conv1\.weight has the shape \(64, 3, 7, 7\)"),
+        (blank(Architecture(head="mlp")), r"fc\.weight is missing; .*, and 3 more$"),
         ({}, "conv1.weight is missing; .*, and 99 more$"),
     ],
 )
@@ -151,7 +159,7 @@ def test_weights_of_another_network(weights: dict[str, np.ndarray], message: str
 
 
 def test_the_number_of_batches_is_ignored() -> None:
-    counted = without("", **{"layer1.0.bn1.num_batches_tracked": np.array(7)})
+    counted = blank(Architecture(), **{"layer1.0.bn1.num_batches_tracked": np.array(7)})
     fold(counted, Architecture())
     with pytest.raises(CheckpointError, match="num_batches_tracked is not one of its weights"):
         fold(counted | {"layer9.num_batches_tracked": np.array(7)}, Architecture())

@@ -16,7 +16,7 @@ def test_a_device_without_float64(random_checkpoint: Checkpoint) -> None:
     here = TorchEngine(random_checkpoint, "cpu")
     with Elsewhere():
         there = TorchEngine(random_checkpoint, "meta", "auto")
-        assert there.name == "torch f32 on meta"
+        assert str(there.info) == "PyTorch f32 on meta"
         found = [*there.forward(PICTURES), there.explain(PICTURES, np.ones(3))]
     for one, other in zip(found, [*here.forward(PICTURES), here.explain(PICTURES, np.ones(3))], strict=True):
         assert one.dtype == other.dtype
@@ -32,7 +32,7 @@ def test_auto_is_bf16_on_a_gpu_only(
     monkeypatch.setattr("model.engines.torch_engine.pick_device", lambda name: torch.device(name))
     monkeypatch.setattr("model.engines.torch_engine.autocast", lambda device, precision: None)
     monkeypatch.setattr(torch.nn.Module, "to", lambda network, *target, **how: network)
-    assert TorchEngine(random_checkpoint, device, "auto").name == f"torch {precision} on {device}"
+    assert TorchEngine(random_checkpoint, device, "auto").info == ("PyTorch", precision, device)
 
 
 def test_bf16_where_there_is_none(random_checkpoint: Checkpoint) -> None:

@@ -9,33 +9,33 @@ from scipy.ndimage import gaussian_filter
 
 from tests.pictures import noise
 from training.fitting.augmentation import (
-    UNCHANGED,
+    NO_AUGMENTATION,
     Augmentation,
     blur,
     color_jitter,
-    crop,
     grayscale,
+    random_crop,
+    random_rotate,
     resample_chroma,
     rotate,
-    turn,
     zoom,
 )
 
 
 def batch(count: int = 8) -> torch.Tensor:
-    pictures = np.stack([noise(seed) for seed in range(count)])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    images = np.stack([noise(seed) for seed in range(count)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_nothing_changes_nothing() -> None:
-    assert torch.equal(UNCHANGED(batch(), 32, seeded()), batch())
+def test_no_augmentation() -> None:
+    assert torch.equal(NO_AUGMENTATION(batch(), 32, seeded()), batch())
 
 
-def test_the_seed_decides() -> None:
+def test_results_depend_on_the_seed_alone() -> None:
     augmentation = Augmentation()
     first, again, other = (augmentation(batch(64), 24, seeded(seed)) for seed in (1, 1, 2))
     assert first.shape == (64, 3, 24, 24)
@@ -44,36 +44,36 @@ def test_the_seed_decides() -> None:
     assert not torch.equal(first, other)
 
 
-def test_the_batch_that_goes_in_is_not_changed() -> None:
+def test_the_input_is_not_modified() -> None:
     before = batch(64)
     Augmentation(chroma_upsampling=1, jpeg_reencode=1)(before, 32, seeded())
     assert torch.equal(before, batch(64))
 
 
 def test_flip_mirrors_about_half() -> None:
-    flipped = replace(UNCHANGED, flip=True)(batch(64), 32, seeded())
+    flipped = replace(NO_AUGMENTATION, flip=True)(batch(64), 32, seeded())
     mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(flipped, batch(64), strict=True)]
     kept = [torch.equal(a, b) for a, b in zip(flipped, batch(64), strict=True)]
     assert all(a != b for a, b in zip(mirrored, kept, strict=True))
     assert 16 <= sum(mirrored) <= 48
 
 
-@pytest.mark.parametrize(("size", "beyond"), [(32, 2), (16, 0), (20, 3)])
-def test_crop_is_a_window_of_the_mirrored_picture(size: int, beyond: int) -> None:
-    windows = crop(batch(), size, beyond, seeded())
-    padded = torch.nn.functional.pad(batch().float(), (beyond,) * 4, mode="reflect").to(torch.uint8)
-    for window, picture in zip(windows, padded, strict=True):
-        places = picture.unfold(1, size, 1).unfold(2, size, 1)  # (3, rows, columns, size, size)
-        assert (places == window[:, None, None]).all(-1).all(-1).all(0).any()
+@pytest.mark.parametrize(("size", "padding"), [(32, 2), (16, 0), (20, 3)])
+def test_crops_are_of_the_reflected_image(size: int, padding: int) -> None:
+    crops = random_crop(batch(), size, padding, seeded())
+    padded = torch.nn.functional.pad(batch().float(), (padding,) * 4, mode="reflect").to(torch.uint8)
+    for crop, image in zip(crops, padded, strict=True):
+        positions = image.unfold(1, size, 1).unfold(2, size, 1)  # (3, rows, columns, size, size)
+        assert (positions == crop[:, None, None]).all(-1).all(-1).all(0).any()
 
 
-def test_crops_fall_everywhere() -> None:
+def test_crops_have_all_positions() -> None:
     ramp = torch.arange(32, dtype=torch.uint8).expand(500, 3, 32, 32)
-    lefts = crop(ramp, 16, 0, seeded())[:, 0, 0, 0]
+    lefts = random_crop(ramp, 16, 0, seeded())[:, 0, 0, 0]
     assert set(lefts.tolist()) == set(range(17))
 
 
-def test_redrawn_chroma_leaves_grey_and_luma() -> None:
+def test_resampled_chroma_keeps_grey_and_luma() -> None:
     colourless = batch().float().mean(1, keepdim=True).round().to(torch.uint8).expand(-1, 3, -1, -1)
     assert (resample_chroma(colourless, seeded()).int() - colourless.int()).abs().max() <= 1
     luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
@@ -82,7 +82,7 @@ def test_redrawn_chroma_leaves_grey_and_luma() -> None:
     assert change.abs().max() < 1
 
 
-def test_redrawn_chroma_is_about_what_decoders_differ_by() -> None:
+def test_resampled_chroma_differs_as_decoders_do() -> None:
     """On chroma that JPEG has halved already, as in the data, the change is a few grey levels at most."""
     file = io.BytesIO()
     Image.fromarray(noise()).save(file, "JPEG", quality=75)
@@ -91,33 +91,33 @@ def test_redrawn_chroma_is_about_what_decoders_differ_by() -> None:
     assert 0.1 < change < 6
 
 
-def test_shares_are_kept() -> None:
-    changed = replace(UNCHANGED, jpeg_reencode=0.25)(batch(400), 32, seeded())
+def test_probability() -> None:
+    changed = replace(NO_AUGMENTATION, jpeg_reencode=0.25)(batch(400), 32, seeded())
     share = (changed != batch(400)).flatten(1).any(1).float().mean()
     assert 0.18 < share < 0.32
 
 
-def test_rotation_turns_about_the_middle() -> None:
+def test_rotation_is_about_the_centre() -> None:
     smooth = batch(32)
-    turned = rotate(smooth, 10, seeded())
-    assert turned.dtype == torch.uint8
+    rotated = random_rotate(smooth, 10, seeded())
+    assert rotated.dtype == torch.uint8
     middle = (slice(None), slice(None), slice(14, 18), slice(14, 18))
-    assert (turned[middle].float() - smooth[middle].float()).abs().mean() < 6
-    assert (turned.float() - smooth.float()).abs().mean() > 6
-    assert torch.equal(rotate(smooth, 10, seeded()), turned)
-    assert torch.equal(rotate(smooth, 0, seeded()), smooth)
+    assert (rotated[middle].float() - smooth[middle].float()).abs().mean() < 6
+    assert (rotated.float() - smooth.float()).abs().mean() > 6
+    assert torch.equal(random_rotate(smooth, 10, seeded()), rotated)
+    assert torch.equal(random_rotate(smooth, 0, seeded()), smooth)
 
 
-def test_a_quarter_turn_is_exact() -> None:
+def test_rotation_by_90_degrees_is_exact() -> None:
     """At 90 degrees bilinear sampling hits the pixels themselves."""
-    turned = turn(batch(2), torch.tensor([90.0, -90.0]))
-    assert torch.equal(turned[0], batch(2)[0].rot90(1, (1, 2)))
-    assert torch.equal(turned[1], batch(2)[1].rot90(-1, (1, 2)))
+    rotated = rotate(batch(2), torch.tensor([90.0, -90.0]))
+    assert torch.equal(rotated[0], batch(2)[0].rot90(1, (1, 2)))
+    assert torch.equal(rotated[1], batch(2)[1].rot90(-1, (1, 2)))
 
 
-def test_brightness_scales_whole_pictures() -> None:
+def test_brightness_scales_whole_images() -> None:
     plain = torch.full((200, 3, 8, 8), 100, dtype=torch.uint8)
-    changed = replace(UNCHANGED, brightness=0.2)(plain, 8, seeded()).float()
+    changed = replace(NO_AUGMENTATION, brightness=0.2)(plain, 8, seeded()).float()
     assert (changed.amax((1, 2, 3)) == changed.amin((1, 2, 3))).all()
     assert 80 <= changed.min() < 84
     assert 116 < changed.max() <= 120
@@ -125,12 +125,12 @@ def test_brightness_scales_whole_pictures() -> None:
 
 def test_blur_is_scipys() -> None:
     sigma = [0.2, 0.5, 1.0]
-    for picture, blurred, width in zip(batch(3), blur(batch(3), torch.tensor(sigma)), sigma, strict=True):
-        expected = gaussian_filter(picture.float().numpy(), (0, width, width), mode="nearest", radius=4)
+    for image, blurred, width in zip(batch(3), blur(batch(3), torch.tensor(sigma)), sigma, strict=True):
+        expected = gaussian_filter(image.float().numpy(), (0, width, width), mode="nearest", radius=4)
         np.testing.assert_allclose(blurred.float().numpy(), expected, atol=0.51)
 
 
-def test_zoom_enlarges_a_window() -> None:
+def test_zoom_enlarges_a_crop() -> None:
     ramp = torch.arange(32).repeat(400, 3, 32, 1).to(torch.uint8) * 7  # each pixel's column
     steps = (zoom(ramp, seeded()).float()[..., 28] - zoom(ramp, seeded()).float()[..., 4])[:, 0, 0] / (24 * 7)
     assert 0.79 < steps.min() < 0.83
@@ -140,16 +140,16 @@ def test_zoom_enlarges_a_window() -> None:
     assert 5 < lefts.max() <= 6.9
 
 
-def test_noise_is_as_loud_as_asked() -> None:
+def test_noise_standard_deviation() -> None:
     plain = torch.full((200, 3, 32, 32), 128, dtype=torch.uint8)
-    spread = replace(UNCHANGED, noise=1, max_noise_std=8)(plain, 32, seeded()).float().flatten(1).std(1)
+    spread = replace(NO_AUGMENTATION, noise=1, max_noise_std=8)(plain, 32, seeded()).float().flatten(1).std(1)
     assert 7 < spread.max() < 8.5
     assert spread.min() < 0.6
 
 
-def test_tone_is_brightness_and_contrast() -> None:
-    picture = torch.cat([torch.full((500, 3, 4, 4), value, dtype=torch.uint8) for value in (90, 110)], 3)
-    changed = color_jitter(picture, seeded()).float()
+def test_color_jitter_is_brightness_and_contrast() -> None:
+    image = torch.cat([torch.full((500, 3, 4, 4), value, dtype=torch.uint8) for value in (90, 110)], 3)
+    changed = color_jitter(image, seeded()).float()
     middle, difference = changed.mean((1, 2, 3)), changed[:, 0, 0, 7] - changed[:, 0, 0, 0]
     assert 74 < middle.min() < 80
     assert 120 < middle.max() < 126
@@ -157,8 +157,8 @@ def test_tone_is_brightness_and_contrast() -> None:
     assert (difference / middle * 100).max() == pytest.approx(25, abs=1.5)
 
 
-def test_grey_is_pillows() -> None:
+def test_grayscale_is_pillows() -> None:
     changed = grayscale(batch(), seeded()).permute(0, 2, 3, 1).numpy()
-    for picture, found in zip(batch().permute(0, 2, 3, 1).numpy(), changed, strict=True):
-        expected = np.asarray(Image.fromarray(picture).convert("L").convert("RGB")).astype(int)
+    for image, found in zip(batch().permute(0, 2, 3, 1).numpy(), changed, strict=True):
+        expected = np.asarray(Image.fromarray(image).convert("L").convert("RGB")).astype(int)
         assert np.abs(found - expected).max() <= 1

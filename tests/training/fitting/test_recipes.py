@@ -1,9 +1,11 @@
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
+import torch
+from torch import nn
 
 from model.images.preprocess import Preprocess
-from training.fitting.recipes import RECIPES
+from training.fitting.recipes import RECIPES, value_of_cycle
 
 
 def test_names_are_keys() -> None:
@@ -29,7 +31,7 @@ def test_recipes_are_frozen() -> None:
         {"peak_lr_scales": ()},
     ],
 )
-def test_senseless_choices_are_refused(change: dict) -> None:
+def test_invalid_values_are_refused(change: dict) -> None:
     with pytest.raises(
         ValueError, match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales"
     ):
@@ -45,7 +47,7 @@ TWO_CYCLES = replace(
 )
 
 
-def test_epochs_of_all_cycles_stand_in_a_row() -> None:
+def test_epochs_are_counted_over_all_cycles() -> None:
     assert TWO_CYCLES.crop_sizes == (16, 16, 16, 16, 16, 24, 32)
     assert TWO_CYCLES.epochs == 7
     assert [TWO_CYCLES.locate(epoch) for epoch in (1, 5, 6, 7)] == [(0, 0), (0, 4), (1, 0), (1, 1)]
@@ -53,7 +55,7 @@ def test_epochs_of_all_cycles_stand_in_a_row() -> None:
         TWO_CYCLES.locate(8)
 
 
-def test_the_rate_goes_up_and_down_in_lines_in_each_cycle() -> None:
+def test_the_learning_rate_is_piecewise_linear_in_each_cycle() -> None:
     assert TWO_CYCLES.lr_at(1, 0) == 0
     assert TWO_CYCLES.lr_at(1, 0.5) == pytest.approx(0.1)
     assert TWO_CYCLES.lr_at(2, 0) == pytest.approx(0.2)
@@ -64,14 +66,30 @@ def test_the_rate_goes_up_and_down_in_lines_in_each_cycle() -> None:
     assert TWO_CYCLES.lr_at(7, 0.2) == pytest.approx(0.1)
 
 
-def test_cycles_may_have_peaks_of_their_own() -> None:
+def test_peak_lr_scales() -> None:
     falling = replace(TWO_CYCLES, lr_cycles=((32,),) * 3, peak_lr_scales=(1.0, 0.5))
     assert [falling.lr_at(epoch, 0.2) for epoch in (1, 2, 3)] == pytest.approx([0.2, 0.1, 0.1])
 
 
-def test_a_rate_can_stay_where_it_is() -> None:
+def test_a_constant_learning_rate() -> None:
     constant = replace(TWO_CYCLES, warmup=0.0, final_lr_scale=1.0)
-    assert {constant.lr_at(epoch, part) for epoch in (1, 5, 7) for part in (0, 0.5, 1)} == {0.2}
+    assert {constant.lr_at(epoch, fraction) for epoch in (1, 5, 7) for fraction in (0, 0.5, 1)} == {0.2}
+
+
+def test_the_last_value_of_a_cycle_repeats() -> None:
+    assert [value_of_cycle((0.0, 0.5), cycle) for cycle in range(4)] == [0.0, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cifake", torch.optim.SGD), ("synergy", torch.optim.Adam)])
+def test_the_optimizer_decays_kernels_and_matrices_only(name: str, kind: type) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 1))
+    recipe = replace(RECIPES[name], weight_decay=0.5)
+    optimizer = recipe.create_optimizer(network)
+    assert type(optimizer) is kind
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    for parameter in network.parameters():
+        assert decay[id(parameter)] == (0.5 if parameter.ndim > 1 else 0)
+    assert all(group["lr"] == recipe.learning_rate for group in optimizer.param_groups)
 
 
 def test_synergy_is_as_published() -> None:

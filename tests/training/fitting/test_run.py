@@ -104,7 +104,7 @@ def test_figures_are_those_of_the_file(
     source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "x.pth"
     checkpoint = runs.run(RECIPE, source, out, CPU, positive_class)
-    predictor = Predictor.load(out, "cpu")
+    predictor = Predictor.load(out, "cpu", "torch")
     [validation] = held
     found = evaluate(predictor, validation, positive_class)
     report = json.loads((out.parent / "metrics.json").read_text())

@@ -135,6 +135,3 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
                 setattr(parent, name, nn.Identity())
             previous = (parent, name, child) if isinstance(child, nn.Conv2d) else None
     return network
-
-
-folded = fuse_batch_norms

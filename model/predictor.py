@@ -118,9 +118,7 @@ class Predictor:
         Each is of the label that was answered. predictions: P(REAL) as it was answered, of shape (N,); the
         engine is asked where it is not given. Raises ValueError for another number of predictions.
         """
-        sign = self.metadata.label_sign(
-            self.predict_proba(pictures) if predictions is None else predictions
-        )
+        sign = self.metadata.label_sign(self.predict_proba(pictures) if predictions is None else predictions)
         if sign.shape != (len(pictures),):
             raise ValueError(f"{len(pictures)} pictures need as many predictions, not {sign.shape}")
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]

@@ -12,12 +12,12 @@ from api.service import PredictorLike
 from api.settings import load_settings
 from model import SHIPPED
 from model.architecture import Architecture
-from model.checkpoint import Checkpoint, Weights
+from model.checkpoint import Checkpoint
 from model.engines.engine import EngineInfo
-from model.engines.openvino_graph import weight_shapes
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.predictor import Decision, Prediction, Predictor
+from tests.networks import random_weights
 
 
 class MeanPredictor:
@@ -42,20 +42,6 @@ class MeanPredictor:
         heat = np.zeros((len(pictures), 32, 32), np.float32)
         heat[:, 0, 0] = 1
         return heat
-
-
-def random_weights(architecture: Architecture, seed: int = 0) -> Weights:
-    """As PyTorch draws a ResNet's: He et al. 2015, arXiv 1502.01852, batch norms that change nothing."""
-    random = np.random.default_rng(seed)
-    weights: Weights = {}
-    for name, shape in weight_shapes(architecture).items():
-        if len(shape) > 1:
-            fan_out = shape[0] * np.prod(shape[2:]) if len(shape) == 4 else shape[1]
-            weights[name] = random.normal(0, np.sqrt(2 / fan_out), shape).astype(np.float32)
-        else:
-            ones = name.endswith("running_var") or (name.endswith(".weight") and "bn" in name)
-            weights[name] = np.full(shape, ones or name.endswith("downsample.1.weight"), np.float32)
-    return weights
 
 
 def served(predictor: PredictorLike | None = None, **settings: object) -> Flask:

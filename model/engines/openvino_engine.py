@@ -41,7 +41,7 @@ class OpenVinoEngine:
         self._all_cores = self._shared
         if all_cores > share:
             self._all_cores = self._compiled(graph, all_cores, precision)
-        self._grad_cams: dict[str, ov.InferRequest] = {}
+        self._grad_cam: tuple[str, ov.InferRequest] | None = None  # of the layer that was asked for last
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """See model.engines.engine.Engine."""
@@ -51,14 +51,16 @@ class OpenVinoEngine:
         return z.astype(np.float64), means.copy()
 
     def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = LAYER) -> np.ndarray:
-        """See model.engines.engine.Engine. A layer's graph is compiled when it is first asked for."""
-        if layer not in self._grad_cams:
+        """See model.engines.engine.Engine. A layer's graph, some 120 MB, is compiled when it is asked for."""
+        if sign.shape != batch.shape[:1]:
+            raise ValueError(f"{len(batch)} pictures need as many signs, not {sign.shape}")
+        if self._grad_cam is None or self._grad_cam[0] != layer:
             metadata = self._checkpoint.metadata
             graph = build_grad_cam(
                 self._checkpoint.weights, metadata.architecture, metadata.preprocess, layer
             )
-            self._grad_cams[layer] = self._compiled(graph, engine_threads(), "f32")
-        request = self._grad_cams[layer]
+            self._grad_cam = (layer, self._compiled(graph, engine_threads(), "f32"))
+        _, request = self._grad_cam
         request.infer([batch, sign], share_inputs=True)
         return request.get_output_tensor(0).data.copy()
 

@@ -40,8 +40,8 @@ def build_grad_cam(
     weights: as for `model.engines.openvino_graph.build_graph`. layer: one of `model.architecture.STAGES`.
     The graph takes pictures, uint8 of shape (N, size, size, 3), RGB, and signs, float32 of shape (N,): +1 for
     the map of label 1, -1 for that of label 0. Its output is float32 of shape (N, size, size) in [0, 1].
-    Compile it with an inference precision of float32. Raises ValueError for another layer, and CheckpointError
-    where the weights do not fit the architecture.
+    Compile it with an inference precision of float32. Raises ValueError for another layer, and
+    CheckpointError where the weights do not fit the architecture.
     """
     if layer not in STAGES:
         raise ValueError(f"no layer {layer!r}: one of {', '.join(STAGES)}")

@@ -68,6 +68,17 @@ def test_ranges_of_another_graph(random_checkpoint: Checkpoint) -> None:
         OpenVinoEngine(random_checkpoint.updated(int8=(Range("elsewhere", 0, 0.0, 1.0),)), "int8")
 
 
+def test_heat_maps_of_one_layer_after_another(random_checkpoint: Checkpoint) -> None:
+    engine, sign = OpenVinoEngine(random_checkpoint, "f32"), np.ones(5, np.float32)
+    first = engine.explain(PICTURES, sign, "layer1")
+    assert np.abs(engine.explain(PICTURES, sign, "layer3") - first).max() > 0.1
+    np.testing.assert_array_equal(engine.explain(PICTURES, sign, "layer1"), first)
+    with pytest.raises(ValueError, match="5 pictures need as many signs"):
+        engine.explain(PICTURES, sign[:1])
+    with pytest.raises(ValueError, match="no layer 'fc'"):
+        engine.explain(PICTURES, sign, "fc")
+
+
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="do not fit"):
         OpenVinoEngine(random_checkpoint.updated(architecture=Architecture("imagenet")), "f32")

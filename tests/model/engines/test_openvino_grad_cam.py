@@ -11,7 +11,7 @@ from model.checkpoint import Checkpoint
 from model.engines.openvino_grad_cam import build_grad_cam
 from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointError
-from tests.model.engines.test_openvino_graph import ARCHITECTURES, SIZE, random_weights, run
+from tests.networks import ARCHITECTURES, SIZE, random_weights, run_graph
 from tests.pictures import noise
 
 SIGN = np.array([1, -1, -1, 1], np.float32)
@@ -31,7 +31,7 @@ def compare(
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     pictures = preprocess.normalise(torch.from_numpy(batch).permute(0, 3, 1, 2))
     for layer in layers:
-        [ours] = run(build_grad_cam(weights, architecture, preprocess, layer), batch, SIGN)
+        [ours] = run_graph(build_grad_cam(weights, architecture, preprocess, layer), batch, SIGN)
         assert ours.shape == (4, size, size)
         assert ours.dtype == np.float32
         assert ours.min() >= 0
@@ -67,7 +67,7 @@ def test_a_map_without_a_positive_place_is_zero() -> None:
     architecture = Architecture()
     weights = random_weights(architecture) | {"fc.weight": np.ones((1, 512), np.float32)}
     graph = build_grad_cam(weights, architecture, Preprocess(), "layer4")
-    [heat] = run(graph, np.stack([noise(), noise()]), np.array([1, -1], np.float32))
+    [heat] = run_graph(graph, np.stack([noise(), noise()]), np.array([1, -1], np.float32))
     assert heat[0].max() == 1
     assert heat[1].max() == 0  # the logit is a sum of activations, and nothing makes it smaller
 

@@ -1,48 +1,19 @@
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
-from typing import get_args
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino.properties import hint, inference_num_threads
 
 from model import ROOT, SHIPPED
-from model.architecture import CHANNEL_MEANS, Architecture, Head, Stem
+from model.architecture import CHANNEL_MEANS, Architecture
 from model.checkpoint import Checkpoint
 from model.engines.openvino_graph import build_graph, fold, norm_of, weight_shapes
 from model.engines.quantization import quantise
 from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointError
+from tests.networks import ARCHITECTURES, SIZE, random_weights, run_graph
 from tests.pictures import noise
-
-SIZE = 24  # gives maps of even and of odd sides under every stem
-ARCHITECTURES = [Architecture(stem, head) for stem in get_args(Stem) for head in get_args(Head)]
-
-
-@cache
-def random_weights(architecture: Architecture) -> dict[str, np.ndarray]:
-    """Weights that nobody trained, under which activations and gradients neither vanish nor grow."""
-    random = np.random.default_rng(0)
-    weights = {}
-    for name, shape in weight_shapes(architecture).items():
-        if len(shape) > 1:
-            values = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
-        elif name.endswith(("weight", "running_var")):
-            values = random.uniform(0.5, 1.5, shape) * (0.3 if name.endswith("bn2.weight") else 1)
-        else:
-            values = random.normal(0, 0.1, shape)
-        weights[name] = values.astype(np.float32)
-    return weights
-
-
-def run(graph: ov.Model, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The graph's outputs, computed on the CPU in float32."""
-    settings = {hint.inference_precision(): ov.Type.f32, inference_num_threads(): 2}
-    request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
-    return list(request.infer(list(inputs)).values())
 
 
 def by_torch(
@@ -62,7 +33,7 @@ def by_torch(
 def test_it_answers_as_torch_does(architecture: Architecture) -> None:
     weights, preprocess = random_weights(architecture), Preprocess(SIZE, IMAGENET_MEAN, IMAGENET_STD)
     batch = np.stack([noise(seed, SIZE, SIZE) for seed in range(3)])
-    logits, means = run(build_graph(weights, architecture, preprocess), batch)
+    logits, means = run_graph(build_graph(weights, architecture, preprocess), batch)
     assert (logits.shape, means.shape) == ((3,), (3, CHANNEL_MEANS))
     assert logits.dtype == means.dtype == np.float32
     assert np.ptp(logits) > 0.01
@@ -78,21 +49,21 @@ def test_batches_of_any_length_and_weights_of_any_float() -> None:
     graph = build_graph(half, architecture, preprocess)
     single = {name: array.astype(np.float32) for name, array in half.items()}
     batch = np.stack([noise(seed) for seed in range(4)])
-    expected, _ = run(build_graph(single, architecture, preprocess), batch)
+    expected, _ = run_graph(build_graph(single, architecture, preprocess), batch)
     del half
     for count in (1, 4):
-        np.testing.assert_allclose(run(graph, batch[:count])[0], expected[:count], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(run_graph(graph, batch[:count])[0], expected[:count], rtol=1e-5, atol=1e-5)
 
 
 def test_folding_is_torchs_to_the_last_bit() -> None:
     torch = pytest.importorskip("torch")
-    from model.network import build_network, folded
+    from model.network import build_network, fuse_batch_norms
 
     architecture = Architecture("imagenet")
     weights = random_weights(architecture)
     network = build_network(architecture).eval()
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-    theirs = folded(network).state_dict()
+    theirs = fuse_batch_norms(network).state_dict()
     ours = fold(weights, architecture)
     for name, array in ours.items():
         if array.ndim == 4:
@@ -118,7 +89,7 @@ def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
     # The rest of the inputs, those after the stem's pool, hold rounded values already.
     assert {(name, 0) for name in convolutions | sums} - rounded == {("layer1.0.conv1", 0)}
     assert {(name, 1) for name in sums} - rounded == {("layer1.0.add", 1)}
-    exact, means = run(graph, batch)
+    exact, means = run_graph(graph, batch)
     expected = by_torch(weights, metadata.architecture, metadata.preprocess, batch)
     np.testing.assert_allclose(exact, expected[0], atol=1e-4)
     np.testing.assert_allclose(means, expected[1], atol=1e-4)
@@ -126,7 +97,7 @@ def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
     kinds = [node.get_type_name() for node in graph.get_ops()]
     # 20 kernels, and each activation once, whatever the number of inputs that it feeds.
     assert kinds.count("FakeQuantize") == 20 + len({(one.low, one.high) for one in metadata.int8})
-    logits, _ = run(graph, batch)
+    logits, _ = run_graph(graph, batch)
     assert 0 < np.abs(logits - exact).mean() < 0.1 * np.ptp(exact)
 
 

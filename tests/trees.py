@@ -1,4 +1,4 @@
-"""Trees of labelled pictures that the tests make themselves."""
+"""Data sets of synthetic pictures, in the layouts that training reads."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.pictures import encode, noise
 
 
 def picture(label: int, seed: int) -> np.ndarray:
-    """A smooth picture for label 1, a darker one with a checked texture for label 0."""
+    """A smooth picture for label 1, a darker one with a checkerboard texture for label 0."""
     smooth = noise(seed)
     if label:
         return smooth
@@ -20,24 +20,24 @@ def picture(label: int, seed: int) -> np.ndarray:
 def cifake_tree(root: Path, train: int = 20, test: int = 4, folders: str = "train test REAL FAKE") -> Path:
     """`train` and `test` different pictures of each class."""
     *splits, real, fake = folders.split()
-    for split, count, first in zip(splits, (train, test), (0, 500), strict=True):
+    for split, count, first_seed in zip(splits, (train, test), (0, 500), strict=True):
         for label, name in ((1, real), (0, fake)):
             folder = root / split / name
             folder.mkdir(parents=True)
             for i in range(count):
-                (folder / f"{i}.png").write_bytes(encode(picture(label, first + i)))
+                (folder / f"{i}.png").write_bytes(encode(picture(label, first_seed + i)))
     return root
 
 
 def hackathon_tree(root: Path, count: int = 20, test: int = 5, folders: str = "{}_cifake_images") -> Path:
-    """`count` pictures of each word with the detector's opinion, and `test` pictures without."""
-    for label, word in ((1, "real"), (0, "fake")):
-        folder = root / folders.format(word)
+    """`count` pictures of each class with the detector's labels, and `test` pictures without labels."""
+    for label, name in ((1, "real"), (0, "fake")):
+        folder = root / folders.format(name)
         folder.mkdir(parents=True)
         for i in range(1, count + 1):
             (folder / f"{i}.png").write_bytes(encode(picture(label, i)))
-        opinions = [{"index": i, "prediction": word} for i in range(1, count + 1)]
-        (root / f"{word}_cifake_preds.json").write_text(json.dumps(opinions))
+        predictions = [{"index": i, "prediction": name} for i in range(1, count + 1)]
+        (root / f"{name}_cifake_preds.json").write_text(json.dumps(predictions))
     (root / "test_images").mkdir()
     for i in range(1, test + 1):
         (root / "test_images" / f"{i}.png").write_bytes(encode(picture(i % 2, 900 + i)))

@@ -1,4 +1,4 @@
-"""What the commands do, and what they print."""
+"""The commands of the command line: each takes the parsed arguments, and prints or writes its results."""
 
 import sys
 import time
@@ -11,279 +11,252 @@ from model.checkpoint import Checkpoint
 from model.engines.hardware import autocast, pick_device
 from model.files import check_writable
 from model.images.preprocess import Preprocess
-from model.metadata import CheckpointMetadata, Label
+from model.metadata import Label
 from model.predictor import Predictor
 from training.data import hackathon
-from training.data.labelled_images import LABELS, DataError, picture_files
-from training.data.overlap import MATCH_RMSE, nearest
-from training.data.reports import check_files, write_csv, write_json
-from training.data.sources import Source, read_test, read_training
+from training.data import overlap as overlaps
+from training.data.datasets import Dataset, load_test, load_train
+from training.data.labelled_images import DataError, picture_files
+from training.data.reports import check_files, write_json
 from training.evaluation import audit as audits
-from training.evaluation import deletion, plots, robustness
+from training.evaluation import deletion, ood, plots, robustness
 from training.evaluation import evaluate as evaluations
-from training.evaluation import ood as limits
-from training.evaluation.metrics import describe, score
+from training.evaluation.metrics import classification_metrics, describe
 from training.fitting import run as runs
 from training.fitting.initial_weights import initial_weights
 from training.fitting.loop import ResumeError
 from training.fitting.recipes import RECIPES, Recipe
 from training.submission import infer as inference
-from training.submission import package as submissions
+from training.submission import package
 
-EXPLAINED = 1000
-WORDS = {label: word for word, label in LABELS.items()}
+DELETION_SAMPLE = 1000
 
 
-def merge(options: Namespace) -> None:
-    """`train_meta.json` beside the folders of a hackathon tree."""
-    tree = _tree(options.data)
-    everything, findings = hackathon.examples(tree)
-    rows = hackathon.meta(everything)
-    path = options.data / "train_meta.json"
+def merge(args: Namespace) -> None:
+    """Write `train_meta.json` into a hackathon tree."""
+    examples, issues = hackathon.list_examples(hackathon.get_tree(args.data))
+    rows = hackathon.meta_rows(examples)
+    path = args.data / "train_meta.json"
     write_json(path, rows)
-    _tell(findings)
-    print(f"{len(rows)} rows of {len(everything)} pictures written to {path}")
+    _print_issues(issues)
+    print(f"{len(rows)} rows for {len(examples)} pictures written to {path}")
 
 
-def train(options: Namespace) -> None:
-    """A checkpoint, and beside it the run's tables, figures and plots."""
-    recipe = _recipe(options)
-    how = runs.Options(options.init, options.resume, options.device, options.precision)
-    check_files(options.out)
-    state = runs.state_path(options.out)
-    if state == options.out:
-        raise DataError(f"--out {options.out}: a file of that ending is the state of a run, not a checkpoint")
-    if options.resume and not state.is_file():
+def train(args: Namespace) -> None:
+    """Write a checkpoint, and beside it the run's metrics, predictions and plots."""
+    recipe = _recipe(args)
+    run_options = runs.Options(args.init, args.resume, args.device, args.precision)
+    check_files(args.out)
+    state = runs.state_path(args.out)
+    if state == args.out:
+        raise DataError(f"--out {args.out}: {state.suffix} is the extension of a run's state; use another")
+    if args.resume and not state.is_file():
         raise ResumeError(f"nothing to resume: there is no file {state}")
     check_files(state)
-    _check_early(recipe, options)
+    _check_before_loading(recipe, args)
     start = time.monotonic()
-    source = _source(recipe, options)
-    positive_class = options.label_1 or _looked(source, options)
-    checkpoint = runs.run(recipe, source, options.out, how, positive_class)
-    drawn = plots.plot_run(options.out.parent)
-    print("\n" + (options.out.with_name("history.csv")).read_text())
+    dataset = _load_train(recipe, args)
+    positive_class = args.label_1 or _detect_positive_class(dataset, args)
+    checkpoint = runs.run(recipe, dataset, args.out, run_options, positive_class)
+    plotted = plots.plot_run(args.out.parent)
+    print("\n" + (args.out.with_name("history.csv")).read_text())
     print(f"on validation, {checkpoint.metadata.calibration}:")
     print(describe(checkpoint.metadata.metrics["validation"]))
-    _tell_positive_class(checkpoint.metadata)
-    print(f"\n{options.out} and {len(drawn)} plots written after {(time.monotonic() - start) / 60:.0f} min")
+    print(evaluations.describe_positive_class(checkpoint.metadata))
+    print(f"\n{args.out} and {len(plotted)} plots written after {(time.monotonic() - start) / 60:.0f} min")
 
 
-def crossvalidate(options: Namespace) -> None:
-    """Figures of predictions that were each made by a model without that picture."""
-    recipe = _recipe(options)
-    how = runs.Options(options.init, device=options.device, precision=options.precision)
-    check_writable(options.out)
-    _check_early(recipe, options)
-    source = _source(recipe, options)
-    if options.sample:
-        source = replace(source, pictures=source.pictures.subsample(options.sample))
-    pictures, p = runs.cross_validate(recipe, source, options.folds, options.out, how)
-    scores = score(p, pictures.labels)
-    write_json(options.out / "metrics.json", {"folds": options.folds, "validation": scores})
-    plots.plot_run(options.out)
-    print(f"\n{options.folds} folds of recipe {recipe.name}:\n{describe(scores)}")
+def crossvalidate(args: Namespace) -> None:
+    """Write and print the metrics of out-of-fold predictions."""
+    recipe = _recipe(args)
+    run_options = runs.Options(args.init, device=args.device, precision=args.precision)
+    check_writable(args.out)
+    _check_before_loading(recipe, args)
+    dataset = _load_train(recipe, args)
+    if args.sample:
+        dataset = replace(dataset, pictures=dataset.pictures.subsample(args.sample))
+    pictures, p = runs.cross_validate(recipe, dataset, args.folds, args.out, run_options)
+    metrics = classification_metrics(p, pictures.labels)
+    write_json(args.out / "metrics.json", {"folds": args.folds, "validation": metrics})
+    plots.plot_run(args.out)
+    print(f"\n{args.folds} folds of recipe {recipe.name}:\n{describe(metrics)}")
 
 
-def evaluate(options: Namespace) -> None:
-    """Figures of a checkpoint on labelled pictures, and what more is asked for."""
-    check_files(options.json, options.plot)
-    predictor = Predictor.load(options.model, options.device, options.engine, options.precision)
-    if options.ood:
-        limits.check_detector(predictor.metadata)
-    if options.robustness:
+def evaluate(args: Namespace) -> None:
+    """Print the metrics of a checkpoint on labelled pictures, and the results of the optional tests."""
+    check_files(args.json, args.plot)
+    predictor = Predictor.load(args.model, args.device, args.engine, args.precision)
+    if args.ood:
+        ood.check_detector(predictor.metadata)
+    if args.robustness:
         robustness.check_size(predictor.preprocess.size)
-    source = read_test(options.data, predictor.preprocess)
-    pictures = source.pictures
-    _tell_source(source, options.data)
+    dataset = load_test(args.data, predictor.preprocess)
+    pictures = dataset.pictures
+    _print_dataset(dataset, args.data)
     start = time.monotonic()
-    found = evaluations.evaluate(predictor, pictures, options.positive_class)
+    evaluation = evaluations.evaluate(predictor, pictures, args.positive_class)
     seconds = time.monotonic() - start
-    print(f"{options.model} on {options.data}, P({options.positive_class}) against label 1\n")
-    print(describe(found.figures))
-    print(f"\n{evaluations.describe_more(found.figures)}")
+    print(f"{args.model} on {args.data}, P({args.positive_class}) as the probability of label 1\n")
+    print(f"{describe(evaluation.metrics)}\n\n{evaluations.describe_extra(evaluation.metrics)}")
     print(f"{seconds / len(pictures) * 1000:.2f} ms a picture, {predictor.info}")
-    if found.figures["accuracy"] < 1 - audits.MIN_AGREEMENT:
-        print("\nThe labels look inverted: `audit` says more, --positive turns the reading round.")
+    if evaluation.metrics["accuracy"] < 1 - audits.MIN_AGREEMENT:
+        print("\nThe labels look inverted: check them with `audit`, or choose another --positive.")
     report = {
         "model_sha256": predictor.metadata.digest,
         "engine": str(predictor.info),
-        "positive_class": options.positive_class,
+        "positive_class": args.positive_class,
         "data": {
-            "folder": str(options.data),
-            "kind": source.kind,
+            "folder": str(args.data),
+            "kind": dataset.kind,
             "sha256": pictures.digest(),
             "unreadable": len(pictures.unreadable),
         },
-        **found.figures,
+        **evaluation.metrics,
     }
-    if options.plot:
-        curves = {"before calibration": found.uncalibrated, "after": found.predictions}
-        plots.save(options.plot, lambda axes: plots.reliability(axes, curves, pictures.labels))
-    if options.robustness:
-        real = pictures.labels if options.positive_class == "REAL" else 1 - pictures.labels
-        report["robustness"] = robustness.robustness(predictor, pictures.images, real)
+    if args.plot:
+        curves = {"before calibration": evaluation.uncalibrated, "after": evaluation.predictions}
+        plots.save_figure(args.plot, lambda axes: plots.reliability_diagram(axes, curves, pictures.labels))
+    if args.robustness:
+        labels = pictures.labels if args.positive_class == "REAL" else 1 - pictures.labels
+        report["robustness"] = robustness.robustness(predictor, pictures.images, labels)
         print("\n" + robustness.describe(report["robustness"]))
-    if options.ood:
-        report["ood"] = limits.detection_rates(predictor)
-        print("\n" + limits.describe(report["ood"]))
-    if options.deletion:
-        report["deletion"] = deletion.deletion(predictor, pictures.subsample(EXPLAINED).images)
+    if args.ood:
+        report["ood"] = ood.detection_rates(predictor)
+        print("\n" + ood.describe(report["ood"]))
+    if args.deletion:
+        report["deletion"] = deletion.deletion(predictor, pictures.subsample(DELETION_SAMPLE).images)
         print("\n" + deletion.describe(report["deletion"]))
-    if options.json:
-        write_json(options.json, report)
+    if args.json:
+        write_json(args.json, report)
 
 
-def quantise(options: Namespace) -> None:
-    """The checkpoint again, with int8, in another file."""
-    from training.fitting import quantization as quantising  # takes ten seconds to import
+def quantise(args: Namespace) -> None:
+    """Write a copy of a checkpoint that has int8 ranges."""
+    from training.fitting import quantization  # its import takes ten seconds
 
-    if options.out.resolve() == options.model.resolve():
-        raise DataError(f"--out is the checkpoint that is read, {options.model}: name another file")
-    check_files(options.out)
-    checkpoint = Checkpoint.load(options.model)
-    source = read_training(options.data, checkpoint.metadata.preprocess, options.target)
-    checkpoint = quantising.quantise(checkpoint, source)
-    checkpoint.save(options.out)
-    print(quantising.describe(checkpoint.metadata))
-    print(f"{options.out} written")
-
-
-def infer(options: Namespace) -> None:
-    """`TEAM_prediction.json` for a folder of pictures."""
-    team = predictions.checked_team(options.team)
-    check_writable(options.out)
-    predictor = Predictor.load(options.model, options.device)
-    found = inference.infer(options.images, predictor)
-    body = predictions.encode(found.rows, options.positive_class)
-    path = predictions.write(options.out, team, body, found.unreadable)
-    for name, reason in found.unreadable:
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    print(f"{len(found.rows)} predictions, each P({options.positive_class}), written to {path}")
-    _tell_positive_class(predictor.metadata)
+    if args.out.resolve() == args.model.resolve():
+        raise DataError(f"--out is the same file as --model, {args.model}: give another file")
+    check_files(args.out)
+    checkpoint = Checkpoint.load(args.model)
+    dataset = load_train(args.data, checkpoint.metadata.preprocess, args.target)
+    checkpoint = quantization.quantise(checkpoint, dataset)
+    checkpoint.save(args.out)
+    print(quantization.describe(checkpoint.metadata))
+    print(f"{args.out} written")
 
 
-def audit(options: Namespace) -> None:
-    """A sentence on the labels, a table and a contact sheet of the most suspicious."""
-    check_writable(options.out)
-    predictor = Predictor.load(options.model, options.device)
-    source = read_test(options.data, predictor.preprocess)
-    pictures = source.pictures
-    _tell_source(source, options.data)
+def export(args: Namespace) -> None:
+    """Write a checkpoint as a file that needs nothing of this project."""
+    from training.export.onnx_export import CHECKED, export_onnx  # imports OpenVINO
+
+    if args.out.resolve() == args.model.resolve():
+        raise DataError(f"OUT is the checkpoint that is read, {args.model}: name another file")
+    check_files(args.out)
+    path = export_onnx(Checkpoint.load(args.model), args.out)
+    size = path.stat().st_size / 1e6
+    print(f"{path}: {size:.0f} MB, its answers to {CHECKED} pictures checked by onnxruntime")
+
+
+def infer(args: Namespace) -> None:
+    """Write `TEAM_prediction.json` for a folder of pictures."""
+    team = predictions.checked_team(args.team)
+    check_writable(args.out)
+    predictor = Predictor.load(args.model, args.device)
+    result = inference.infer(args.images, predictor)
+    body = predictions.encode(result.rows, args.positive_class)
+    path = predictions.write(args.out, team, body, result.unreadable)
+    _print_unreadable(result.unreadable)
+    print(f"{len(result.rows)} predictions of P({args.positive_class}) written to {path}")
+    print(evaluations.describe_positive_class(predictor.metadata))
+
+
+def audit(args: Namespace) -> None:
+    """Compare labels with the model's predictions; write `audit.csv` and `audit.png`."""
+    check_writable(args.out)
+    predictor = Predictor.load(args.model, args.device)
+    dataset = load_test(args.data, predictor.preprocess)
+    pictures = dataset.pictures
+    _print_dataset(dataset, args.data)
     p = predictor.predict_proba(pictures.images)
-    found = audits.audit(p, pictures.labels, audits.own_error(predictor.metadata))
-    order = (-found.suspicion).argsort(kind="stable")
-    ranked = ([pictures.names[i], pictures.labels[i], f"{found.suspicion[i]:.6f}"] for i in order)
-    write_csv(options.out / "audit.csv", ["name", "label", "suspicion"], ranked)
-    shown = order[: options.show].tolist()
-    captions = [
-        (pictures.names[i].split("/")[-1], f"not {WORDS[pictures.labels[i]]}? {found.suspicion[i]:.0%}")
-        for i in shown
-    ]
-    audits.contact_sheet(options.out / "audit.png", [pictures.images[i] for i in shown], captions)
-    print(f"{len(pictures)} pictures. {found.sentence()}\n")
-    print("most suspicious:")
+    result = audits.audit(p, pictures.labels, audits.validation_error(predictor.metadata))
+    shown = audits.write_report(args.out, pictures, result, args.show)
+    print(f"{len(pictures)} pictures. {result.describe()}\n")
+    print("highest probability of a label error:")
     for i in shown[:10]:
-        print(f"  {found.suspicion[i]:.2%}  {pictures.names[i]}")
-    print(
-        f"\nall of them in {options.out / 'audit.csv'}, the first {len(shown)} in {options.out / 'audit.png'}"
-    )
+        print(f"  {result.label_error_probability[i]:.2%}  {pictures.names[i]}")
+    print(f"\nall in {args.out / 'audit.csv'}, the first {len(shown)} in {args.out / 'audit.png'}")
 
 
-def overlap(options: Namespace) -> None:
-    """How many labelled pictures of one data set stand in what is trained on of another."""
-    size = Preprocess()
-    pictures = read_test(options.data, size).pictures
-    others = read_training(options.other, size).pictures
-    index, distance = nearest(pictures.images, others.images)
-    same = distance < MATCH_RMSE
-    print(f"{same.sum()} of {len(pictures)} pictures of {options.data} stand in {options.other}:")
-    for one in (1, 0):
-        for other in (1, 0):
-            count = int((same & (pictures.labels == one) & (others.labels[index] == other)).sum())
-            print(f"  {count:5d} called {WORDS[one]} here and {WORDS[other]} there")
-    most, least = distance[same].max(initial=0), distance[~same].min(initial=255)
-    print(
-        f"in luma these differ by up to {most:.1f} grey levels (root mean square), the others by {least:.1f}"
-    )
+def overlap(args: Namespace) -> None:
+    """Count the labelled pictures of one data set that are in the training data of another."""
+    pictures = load_test(args.data, Preprocess()).pictures
+    others = load_train(args.other, Preprocess()).pictures
+    print(overlaps.describe(pictures, others, args.data, args.other))
 
 
-def draw(options: Namespace) -> None:
-    """The PNGs of a run folder."""
-    for path in plots.plot_run(options.folder):
-        print(path)
+def plot(args: Namespace) -> None:
+    """Write the PNGs of a run folder."""
+    print(*plots.plot_run(args.folder), sep="\n")
 
 
-def submission(options: Namespace) -> None:
-    """The ZIP of a team's predictions, a README and a presentation."""
-    team = predictions.checked_team(options.team)
-    check_writable(options.out)
-    tree = _tree(options.data)
+def submission(args: Namespace) -> None:
+    """Write the ZIP of a team's predictions, a README and a presentation."""
+    team = predictions.checked_team(args.team)
+    check_writable(args.out)
+    tree = hackathon.get_tree(args.data)
     if tree.test is None:
-        raise DataError(f"{options.data} has no test_images/")
-    path = options.out / f"{team}_prediction.json"
+        raise DataError(f"{args.data} has no test_images/")
+    path = args.out / f"{team}_prediction.json"
     if not path.is_file():
         raise DataError(f"there is no {path}: `infer {tree.test} --team {team}` writes it")
     expected = [file.name for file in picture_files(tree.test)]
-    archive = options.out / f"{team}_submission.zip"
-    submissions.build(archive, team, path.read_bytes(), expected, options.folder)
+    archive = args.out / f"{team}_submission.zip"
+    package.build_zip(archive, team, path.read_bytes(), expected, args.folder)
     print(f"{archive}: predictions for all {len(expected)} test pictures, README and presentation")
 
 
-def _recipe(options: Namespace) -> Recipe:
-    recipe = RECIPES[options.recipe]
-    return recipe if options.seed is None else replace(recipe, seed=options.seed)
+def _recipe(args: Namespace) -> Recipe:
+    recipe = RECIPES[args.recipe]
+    return recipe if args.seed is None else replace(recipe, seed=args.seed)
 
 
-def _check_early(recipe: Recipe, options: Namespace) -> None:
-    """What would fail after the minutes that reading takes fails now."""
-    autocast(pick_device(options.device), options.precision)
-    initial_weights(options.init or recipe.init, recipe.architecture)
+def _check_before_loading(recipe: Recipe, args: Namespace) -> None:
+    """Raise the errors of device, precision and initial weights before minutes are spent on loading data."""
+    autocast(pick_device(args.device), args.precision)
+    initial_weights(args.init or recipe.init, recipe.architecture)
 
 
-def _source(recipe: Recipe, options: Namespace) -> Source:
-    source = read_training(options.data, recipe.preprocess, options.target)
-    _tell_source(source, options.data)
-    return source
+def _load_train(recipe: Recipe, args: Namespace) -> Dataset:
+    dataset = load_train(args.data, recipe.preprocess, args.target)
+    _print_dataset(dataset, args.data)
+    return dataset
 
 
-def _looked(source: Source, options: Namespace) -> Label:
-    """What label 1 is by the shipped model's eyes; REAL unless the labels are clearly inverted."""
-    seen, size = source.pictures, Preprocess()
-    if seen.images.shape[1] != size.size:
-        seen = read_training(options.data, size, options.target).pictures
-    found = runs.audit_labels(seen, options.device)
-    if found is None:
-        print("there is no shipped model to look at the labels with")
+def _detect_positive_class(dataset: Dataset, args: Namespace) -> Label:
+    """What label 1 means by the shipped model's predictions; REAL unless the labels look inverted."""
+    pictures, preprocess = dataset.pictures, Preprocess()
+    if pictures.images.shape[1] != preprocess.size:
+        pictures = load_train(args.data, preprocess, args.target).pictures
+    result = runs.audit_labels(pictures, args.device)
+    if result is None:
+        print("labels are not checked: there is no shipped model")
         return "REAL"
-    print(f"{'' if found.verdict == 'sound' else 'warning: '}{found.sentence()}", flush=True)
-    return "FAKE" if found.inverted else "REAL"
+    print(f"{'' if result.verdict == 'sound' else 'warning: '}{result.describe()}", flush=True)
+    return "FAKE" if result.inverted else "REAL"
 
 
-def _tree(folder: Path) -> hackathon.Tree:
-    tree = hackathon.find(folder)
-    if tree is None:
-        raise DataError(f"{folder} holds no real_cifake_images/ and fake_cifake_images/")
-    return tree
+def _print_dataset(dataset: Dataset, folder: Path) -> None:
+    print(f"{folder} is a {dataset.kind}: {len(dataset.pictures)} labelled pictures", flush=True)
+    _print_issues(dataset.issues)
+    if not dataset.issues:
+        _print_unreadable(dataset.pictures.unreadable)
 
 
-def _tell_source(source: Source, folder: Path) -> None:
-    print(f"{folder} is a {source.kind}: {len(source.pictures)} labelled pictures", flush=True)
-    _tell(source.findings)
-    if not source.findings:
-        for name, reason in source.pictures.unreadable:
-            print(f"left out: {name}: {reason}", file=sys.stderr)
+def _print_unreadable(unreadable: list[tuple[str, str]]) -> None:
+    for name, reason in unreadable:
+        print(f"skipped: {name}: {reason}", file=sys.stderr)
 
 
-def _tell(findings: hackathon.Findings) -> None:
-    if findings:
-        print(hackathon.describe(findings), file=sys.stderr)
-
-
-def _tell_positive_class(checkpoint: CheckpointMetadata) -> None:
-    if "label_1" not in checkpoint.data:  # a bare state dict
-        print("This model does not say what label 1 of its training data was; it is taken to be REAL.")
-        return
-    print(f"Label 1 of this model's training data is {checkpoint.positive_class} in truth", end="")
-    inverted = checkpoint.positive_class == "FAKE"
-    print(": what it calls real is P(FAKE), which --positive FAKE gives." if inverted else ".")
+def _print_issues(issues: hackathon.DataIssues) -> None:
+    if issues:
+        print(hackathon.describe(issues), file=sys.stderr)

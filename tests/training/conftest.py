@@ -5,21 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.evaluation.metrics import score
+from training.evaluation.metrics import classification_metrics
 from training.fitting.history import Epoch, write_history
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _f32() -> Iterator[None]:
-    """`auto` trains in f32, on whatever processor the tests run; bf16 is for those that ask for it."""
+    """Precision `auto` is f32 on every machine; tests that need bf16 ask for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.fitting.precision.has_bf16", lambda device: False)
+        patch.setattr("training.fitting.precision.has_autocast", lambda device: False)
         yield
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The folder of a run that nobody made: five epochs, 200 validation pictures, no plots yet."""
+    """A synthetic run folder: five epochs, 200 validation pictures, no plots."""
     folder = tmp_path / "run"
     folder.mkdir()
     history = [Epoch(i, 32, 0.6 / i, 0.6 + i / 20, 0.7 / i, 0.6 + i / 25, 1.0) for i in range(1, 6)]
@@ -47,7 +47,7 @@ def run(tmp_path: Path) -> Path:
         },
         "best_epoch": 4,
         "seconds": 600,
-        "validation": score(predictions, labels),
+        "validation": classification_metrics(predictions, labels),
     }
     (folder / "metrics.json").write_text(json.dumps(report))
     return folder

@@ -1,1 +1,1 @@
-"""Labelled pictures, and the folders that they come from."""
+"""Labelled pictures: folder layouts, loading, splits, and reports."""

@@ -1,6 +1,6 @@
-"""The hackathon's tree: two folders of pictures, and its detector's own words on each of them.
+"""The hackathon's data: two folders of pictures, and JSON files with a detector's label of each picture.
 
-What it calls real and fake is kept as found; whether that is true, `training.evaluation.audit` looks into.
+Labels are kept as they are in the data, even if wrong; `training.evaluation.audit` checks them.
 """
 
 import json
@@ -13,176 +13,194 @@ import numpy as np
 
 from model.images.preprocess import Preprocess
 from model.predictions import natural_key
-from training.data.labelled_images import DataError, LabelledImages, picture_files, read_pictures, subfolder
-from training.data.reports import listed
+from training.data.labelled_images import (
+    DataError,
+    LabelledImages,
+    load_labelled_images,
+    picture_files,
+    subfolder,
+)
+from training.data.reports import truncate_list
 
-WORDS = {"real": 1, "fake": 0}
+CLASS_LABELS = {"real": 1, "fake": 0}
 MAX_LISTED = 10
 
 Target = Literal["folder", "detector", "mixture"]
 
-Findings = dict[str, list[str]]
-"""What is wrong with the data: kind of fault -> what it was found in."""
+DataIssues = dict[str, list[str]]
+"""Kind of issue -> the files or JSON entries that have it."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Where things are.
+    """The paths of a hackathon tree.
 
-    folders: the folder of pictures of each word.
-    opinions: the JSON of the organisers' detector on that folder, where there is one.
-    test: the folder of unlabelled test pictures, where there is one.
+    folders: class name -> folder of pictures.
+    detector_files: class name -> JSON with the labels that the organisers' detector gave to the pictures
+        of that folder; classes without such a file are left out.
+    test: folder of unlabelled test pictures, None if there is none.
     """
 
     root: Path
     folders: dict[str, Path]
-    opinions: dict[str, Path]
+    detector_files: dict[str, Path]
     test: Path | None
 
     @property
-    def certain(self) -> bool:
-        """Whether something besides folders named real and fake, which others have too, says what it is."""
-        named = any(folder.name.casefold() not in WORDS for folder in self.folders.values())
-        return named or bool(self.opinions) or self.test is not None
+    def is_unambiguous(self) -> bool:
+        """Whether it has more than folders called real and fake, which other data sets have too."""
+        named = any(folder.name.casefold() not in CLASS_LABELS for folder in self.folders.values())
+        return named or bool(self.detector_files) or self.test is not None
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture: the word of its folder, and the detector's where it is known.
+    """A picture.
 
-    index: the number that the file is named after; None for a name that is no number.
+    class_name: that of its folder, real or fake.
+    index: the number that the file is named after, None for a name that is no number.
+    detector_label: the class name that the organisers' detector gave it, None if there is none.
     """
 
     path: Path
-    word: str
+    class_name: str
     index: int | None
-    prediction: str | None
+    detector_label: str | None
 
 
 def find(root: Path) -> Tree | None:
-    """The tree in `root`, or None where it is none.
+    """The hackathon tree in `root`, or None if there is none.
 
     Pictures are in `real_cifake_images/` and `fake_cifake_images/`, or in `real/` and `fake/`, in
     `root` or in `root/train`; the JSON files `*real*_preds.json`, `*fake*_preds.json` in either.
-    Test pictures are in `test_images/`, `test/test_images/` or `test/`. Case does not matter in the folders'
-    names; raises DataError where two differ in nothing else.
+    Test pictures are in `test_images/`, `test/test_images/` or `test/`. Folder names are case-insensitive;
+    raises DataError if two differ in case only.
     """
-    places = [place for place in (root, subfolder(root, "train")) if place and place.is_dir()]
-    for place in places:
+    parents = [parent for parent in (root, subfolder(root, "train")) if parent and parent.is_dir()]
+    for parent in parents:
         for pattern in ("{}_cifake_images", "{}"):
-            folders = {word: inside for word in WORDS if (inside := subfolder(place, pattern.format(word)))}
-            if len(folders) == len(WORDS):
-                opinions = {
-                    word: found[0]
-                    for word in WORDS
-                    if (found := [path for p in places for path in sorted(p.glob(f"*{word}*_preds.json"))])
+            folders = {
+                name: folder for name in CLASS_LABELS if (folder := subfolder(parent, pattern.format(name)))
+            }
+            if len(folders) == len(CLASS_LABELS):
+                detector_files = {
+                    name: paths[0]
+                    for name in CLASS_LABELS
+                    if (paths := [path for p in parents for path in sorted(p.glob(f"*{name}*_preds.json"))])
                 }
-                return Tree(root, folders, opinions, _test_folder(root))
+                return Tree(root, folders, detector_files, _test_folder(root))
     return None
 
 
-def examples(tree: Tree) -> tuple[list[Example], Findings]:
-    """All pictures in natural order, real ones first, and what is wrong with the tree."""
-    findings: Findings = defaultdict(list)
-    everything: list[Example] = []
-    for word, folder in tree.folders.items():
-        opinions = _opinions(tree.opinions[word], findings) if word in tree.opinions else {}
-        if word not in tree.opinions:
-            findings["missing JSON"].append(f"*{word}*_preds.json")
+def get_tree(root: Path) -> Tree:
+    """The hackathon tree in `root`. Raises DataError if there is none."""
+    tree = find(root)
+    if tree is None:
+        raise DataError(f"{root} has no real_cifake_images/ and fake_cifake_images/")
+    return tree
+
+
+def list_examples(tree: Tree) -> tuple[list[Example], DataIssues]:
+    """All pictures in natural order of names, real ones first, and the issues of the tree."""
+    issues: DataIssues = defaultdict(list)
+    examples: list[Example] = []
+    for class_name, folder in tree.folders.items():
+        file = tree.detector_files.get(class_name)
+        detector_labels = _load_detector_labels(file, issues) if file else {}
+        if not file:
+            issues["missing JSON"].append(f"*{class_name}*_preds.json")
         seen: set[int] = set()
         for path in sorted(picture_files(folder), key=lambda path: natural_key(path.name)):
             name = f"{folder.name}/{path.name}"
             index = int(path.stem) if path.stem.isdecimal() and len(path.stem) < 10 else None
             if index is None:
-                findings["file name without a number"].append(name)
-            elif index in seen:
-                findings["doubled index"].append(name)
+                issues["file name without a number"].append(name)
+                examples.append(Example(path, class_name, None, None))
                 continue
-            elif word in tree.opinions and index not in opinions:
-                findings["missing index"].append(name)
-            if index is not None:
-                seen.add(index)
-            everything.append(Example(path, word, index, opinions.get(index) if index is not None else None))
-        findings["missing picture"] += [f"{folder.name}/{index}" for index in opinions if index not in seen]
-    return everything, {kind: names for kind, names in findings.items() if names}
+            if index in seen:
+                issues["duplicate index"].append(name)
+                continue
+            if file and index not in detector_labels:
+                issues["missing index"].append(name)
+            seen.add(index)
+            examples.append(Example(path, class_name, index, detector_labels.get(index)))
+        issues["missing picture"] += [f"{folder.name}/{i}" for i in detector_labels if i not in seen]
+    return examples, {kind: names for kind, names in issues.items() if names}
 
 
-def meta(everything: list[Example]) -> list[dict[str, Any]]:
+def meta_rows(examples: list[Example]) -> list[dict[str, Any]]:
     """The rows of `train_meta.json`: index, label (1 real, 0 fake), the detector's prediction.
 
-    Pictures without a number or without the detector's word have no row.
+    Pictures without a number or without the detector's label have no row.
     """
     return [
-        {"index": example.index, "label": WORDS[example.word], "prediction": example.prediction}
-        for example in everything
-        if example.index is not None and example.prediction is not None
+        {"index": one.index, "label": CLASS_LABELS[one.class_name], "prediction": one.detector_label}
+        for one in examples
+        if one.index is not None and one.detector_label is not None
     ]
 
 
-def read(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple[LabelledImages, Findings]:
-    """The labelled pictures and what is wrong with them.
+def load(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple[LabelledImages, DataIssues]:
+    """The labelled pictures and the issues of the tree.
 
-    target: `folder`, the label is the folder's word; `detector`, it is the organisers' detector's,
-        and pictures that it said nothing of are left out; `mixture`, the label is the folder's, and
-        trained towards is the mean of both. Raises DataError where a class is empty.
+    target: `folder`, labels are those of the folders; `detector`, those of the organisers' detector, and
+        pictures without one are left out; `mixture`, labels are those of the folders, and soft labels the
+        mean of both. Raises DataError if a class is empty.
     """
     if target not in get_args(Target):
         raise DataError(f"unknown target {target!r}: one of {', '.join(get_args(Target))}")
-    everything, findings = examples(tree)
+    examples, issues = list_examples(tree)
     if target == "detector":
-        everything = [example for example in everything if example.prediction is not None]
-    said = [example.prediction or example.word for example in everything]
-    labels = [
-        WORDS[word if target == "detector" else example.word]
-        for example, word in zip(everything, said, strict=True)
-    ]
-    files = [example.path for example in everything]
-    pictures = read_pictures(files, labels, tree.root, preprocess)
+        examples = [one for one in examples if one.detector_label is not None]
+    files = [one.path for one in examples]
+    folder_labels = np.array([CLASS_LABELS[one.class_name] for one in examples], np.uint8)
+    detector_labels = np.array([CLASS_LABELS[one.detector_label or one.class_name] for one in examples])
+    labels = detector_labels if target == "detector" else folder_labels
+    pictures = load_labelled_images(files, labels.tolist(), tree.root, preprocess)
     if pictures.unreadable:
-        findings["unreadable picture"] = [f"{name} ({reason})" for name, reason in pictures.unreadable]
-    for word, label in WORDS.items():
+        issues["unreadable picture"] = [f"{name} ({reason})" for name, reason in pictures.unreadable]
+    for class_name, label in CLASS_LABELS.items():
         if not (pictures.labels == label).any():
-            raise DataError(f"{tree.root} has no picture labelled {word} by {target}: nothing to learn from")
+            raise DataError(f"{tree.root} has no readable picture that the {target} labels {class_name}")
     if target == "mixture":
-        word_of = {
-            str(example.path.relative_to(tree.root)): (WORDS[example.word] + WORDS[word]) / 2
-            for example, word in zip(everything, said, strict=True)
-        }
-        soft = np.array([word_of[name] for name in pictures.names], np.float32)
-        pictures = replace(pictures, soft=soft)
-    return pictures, findings
+        means = (folder_labels + detector_labels) / 2
+        by_name = dict(zip([str(file.relative_to(tree.root)) for file in files], means, strict=True))
+        soft_labels = np.array([by_name[name] for name in pictures.names], np.float32)
+        pictures = replace(pictures, soft_labels=soft_labels)
+    return pictures, issues
 
 
-def describe(findings: Findings) -> str:
-    """A line for each kind of fault: how often, and where."""
-    return "\n".join(f"{kind}: {len(names)}: {listed(names, MAX_LISTED)}" for kind, names in findings.items())
+def describe(issues: DataIssues) -> str:
+    """A line for each kind of issue: how many there are, and the first of them."""
+    lines = [f"{kind}: {len(names)}: {truncate_list(names, MAX_LISTED)}" for kind, names in issues.items()]
+    return "\n".join(lines)
 
 
-def _opinions(path: Path, findings: Findings) -> dict[int, str | None]:
-    """The detector's word for each index it names; None where the word cannot be used."""
+def _load_detector_labels(path: Path, issues: DataIssues) -> dict[int, str | None]:
+    """Index -> class name; None if it is unknown, or given twice and not the same."""
     try:
         entries = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        findings["unreadable JSON"].append(f"{path.name} ({error})")
+        issues["unreadable JSON"].append(f"{path.name} ({error})")
         return {}
     if not isinstance(entries, list):
-        findings["unreadable JSON"].append(f"{path.name} (a list was expected)")
+        issues["unreadable JSON"].append(f"{path.name} (a list was expected)")
         return {}
-    opinions: dict[int, str | None] = {}
-    for place, entry in enumerate(entries):
+    labels: dict[int, str | None] = {}
+    for position, entry in enumerate(entries):
         index = entry.get("index") if isinstance(entry, dict) else None
         if type(index) is not int:
-            findings["entry without an index"].append(f"{path.name}[{place}]")
+            issues["entry without an index"].append(f"{path.name}[{position}]")
             continue
-        word = entry.get("prediction")
-        if word not in WORDS:
-            findings["unknown word"].append(f"{path.name} {index}: {word!r}")
-            word = None
-        if index in opinions:
-            findings["doubled index"].append(f"{path.name} {index}")
-            word = word if word == opinions[index] else None  # two words are as good as none
-        opinions[index] = word
-    return opinions
+        label = entry.get("prediction")
+        if label not in CLASS_LABELS:
+            issues["unknown label"].append(f"{path.name} {index}: {label!r}")
+            label = None
+        if index in labels:
+            issues["duplicate index"].append(f"{path.name} {index}")
+            label = label if label == labels[index] else None
+        labels[index] = label
+    return labels
 
 
 def _test_folder(root: Path) -> Path | None:

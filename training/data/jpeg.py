@@ -1,4 +1,4 @@
-"""JPEG and its colours: what augmentation and the robustness table make pictures go through."""
+"""JPEG re-encoding and JPEG's colour transform, for augmentation and the robustness test."""
 
 import io
 
@@ -12,12 +12,12 @@ YCBCR_TO_RGB = torch.linalg.inv(RGB_TO_YCBCR)
 
 
 def jpeg_reencode(picture: np.ndarray, quality: int) -> np.ndarray:
-    """An RGB picture, uint8 of shape (H, W, 3), saved as JPEG at `quality` 1 to 95 and read again."""
+    """An RGB picture, uint8 of shape (H, W, 3), encoded as JPEG at `quality` 1 to 95 and decoded again."""
     return np.asarray(reencode(Image.fromarray(picture), "JPEG", quality))
 
 
-def reencode(picture: Image.Image, kind: str, quality: int) -> Image.Image:
-    """The picture saved in a lossy format (Pillow's name of it) and read again, as RGB."""
+def reencode(picture: Image.Image, file_format: str, quality: int) -> Image.Image:
+    """The picture encoded in a lossy format (Pillow's name of it) and decoded again, as RGB."""
     file = io.BytesIO()
-    picture.save(file, kind, quality=quality)
+    picture.save(file, file_format, quality=quality)
     return Image.open(file).convert("RGB")

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory, and how they are shared out."""
+"""Labelled pictures in memory: loading, deduplication and splits."""
 
 import hashlib
 from collections import defaultdict
@@ -18,7 +18,7 @@ LABELS = {"REAL": 1, "FAKE": 0}
 
 
 class DataError(Exception):
-    """The folder cannot be trained on or evaluated; the message says why."""
+    """The data cannot be used for training or evaluation; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -26,57 +26,57 @@ class LabelledImages:
     """Pictures with their labels.
 
     images: uint8 of shape (N, size, size, 3), RGB.
-    labels: uint8 of shape (N,), 1 = REAL, 0 = FAKE by the words of the data itself.
+    labels: uint8 of shape (N,), 1 = REAL, 0 = FAKE as in the data, where the two may be swapped.
     names: paths relative to the folder they were read from.
-    unreadable: (name, reason) of the files that were left out.
-    soft: float32 of shape (N,) in [0, 1], what is trained towards instead of the labels, if anything.
+    unreadable: (name, reason) of the files that could not be decoded.
+    soft_labels: training targets in place of the labels, float32 of shape (N,) in [0, 1], or None.
     """
 
     images: np.ndarray
     labels: np.ndarray
     names: list[str]
     unreadable: list[tuple[str, str]]
-    soft: np.ndarray | None = None
+    soft_labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def targets(self) -> np.ndarray:
-        """What is trained towards, float32 of shape (N,) in [0, 1]."""
-        return self.labels.astype(np.float32) if self.soft is None else self.soft
+        """Training targets: the soft labels or else the labels, float32 of shape (N,) in [0, 1]."""
+        return self.labels.astype(np.float32) if self.soft_labels is None else self.soft_labels
 
     def select(self, index: np.ndarray) -> "LabelledImages":
-        """Those at `index`, in that order."""
+        """The pictures at `index`, in that order."""
         names = [self.names[i] for i in index]
-        soft = None if self.soft is None else self.soft[index]
-        return LabelledImages(self.images[index], self.labels[index], names, [], soft)
+        soft_labels = None if self.soft_labels is None else self.soft_labels[index]
+        return LabelledImages(self.images[index], self.labels[index], names, [], soft_labels)
 
     def subsample(self, count: int) -> "LabelledImages":
-        """At most `count` of them, evenly spaced: of pictures that stand class by class, each one's share."""
+        """At most `count` pictures, evenly spaced: stratified, if the pictures are sorted by class."""
         if len(self) <= count:
             return self
         return self.select(np.linspace(0, len(self) - 1, count).astype(int))
 
     def pixel_digests(self) -> list[bytes]:
-        """One digest a picture: equal for pictures that are equal pixel by pixel."""
+        """A digest of each picture's pixels (BLAKE2b, 16 bytes)."""
         return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images]
 
     def digest(self, ordered: bool = False) -> str:
-        """SHA-256 over all pixels, labels and soft targets; it does not depend on file names.
+        """SHA-256 of all pixels, labels and soft labels, in hexadecimal; file names do not matter.
 
-        ordered: it depends on the pictures' order.
+        ordered: whether the order of the pictures matters.
         """
-        soft = [b""] * len(self) if self.soft is None else [target.tobytes() for target in self.soft]
+        soft = [b""] * len(self) if self.soft_labels is None else [one.tobytes() for one in self.soft_labels]
         rows = zip(self.pixel_digests(), self.labels, soft, strict=True)
-        parts = [digest + bytes([label]) + target for digest, label, target in rows]
+        parts = [digest + bytes([label]) + soft_label for digest, label, soft_label in rows]
         return hashlib.sha256(b"".join(parts if ordered else sorted(parts))).hexdigest()
 
 
 def subfolder(folder: Path, name: str) -> Path | None:
-    """The folder `name` in `folder`, in capitals or not; None where there is none.
+    """The folder `name` in `folder`, case-insensitive; None if there is none.
 
-    Raises DataError where there are several, which differ in case only.
+    Raises DataError if there are several, which differ in case only.
     """
     if not folder.is_dir():
         return None
@@ -89,47 +89,47 @@ def subfolder(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def read_split(folder: Path, preprocess: Preprocess) -> LabelledImages:
-    """The pictures in `folder/REAL` and `folder/FAKE`, in capitals or not, brought to the network's size.
+def load_split(folder: Path, preprocess: Preprocess) -> LabelledImages:
+    """The pictures in `folder/REAL` and `folder/FAKE`, case-insensitive, resized to the network's size.
 
-    Files that cannot be read are left out and named. Raises DataError where a class is empty.
+    Files that cannot be decoded go to `unreadable`. Raises DataError if a class is empty.
     """
     files: list[Path] = []
     labels: list[int] = []
     for name, label in LABELS.items():
-        of_class = subfolder(folder, name)
-        if of_class is None:
-            raise DataError(f"{folder} has no folder {name}: a split holds REAL/ and FAKE/")
-        found = picture_files(of_class)
-        files += found
-        labels += [label] * len(found)
-    pictures = read_pictures(files, labels, folder, preprocess)
+        class_folder = subfolder(folder, name)
+        if class_folder is None:
+            raise DataError(f"{folder} has no folder {name}: a split has REAL/ and FAKE/")
+        class_files = picture_files(class_folder)
+        files += class_files
+        labels += [label] * len(class_files)
+    pictures = load_labelled_images(files, labels, folder, preprocess)
     for name, label in LABELS.items():
         if not (pictures.labels == label).any():
-            raise DataError(f"{subfolder(folder, name)} holds no picture that can be read")
+            raise DataError(f"{subfolder(folder, name)} has no readable picture")
     return pictures
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The files in `folder` that are pictures by their names' endings, sorted."""
+    """The files in `folder` with a file name extension of a picture, sorted."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def read_pictures(
+def load_labelled_images(
     files: list[Path], labels: list[int], folder: Path, preprocess: Preprocess
 ) -> LabelledImages:
-    """The files with their labels, brought to the network's size; names are relative to `folder`."""
-    images, kept, unreadable = read_images(files, folder, preprocess)
+    """The files and their labels, resized to the network's size; names are relative to `folder`."""
+    images, kept, unreadable = load_images(files, folder, preprocess)
     names = [str(files[i].relative_to(folder)) for i in kept]
     return LabelledImages(images, np.array(labels, np.uint8)[kept], names, unreadable)
 
 
-def read_images(
+def load_images(
     files: list[Path], folder: Path, preprocess: Preprocess
 ) -> tuple[np.ndarray, list[int], list[tuple[str, str]]]:
-    """The pictures in `files` that can be read, uint8 of shape (N, size, size, 3), and which those are.
+    """(pictures, uint8 of shape (N, size, size, 3); indices of their files; unreadable files).
 
-    Returns their indices too, and (name relative to `folder`, reason) of the others.
+    Unreadable files are (name relative to `folder`, reason).
     """
     images = np.empty((len(files), preprocess.size, preprocess.size, 3), np.uint8)
     kept: list[int] = []
@@ -145,10 +145,11 @@ def read_images(
 
 
 class Deduplicated(NamedTuple):
-    """pictures: those that are left. Dropped were
+    """pictures: those that are left.
 
-    leaked: the number of those that stand elsewhere; repeats: the number of those that stand, with the same
-    label, earlier in the data; contradictions: the names of those that stand in it under both labels.
+    leaked: how many were dropped because they are in an excluded set, too.
+    repeats: how many were dropped because they are in the data before, with the same label.
+    contradictions: names of those dropped because they are in the data with both labels.
     """
 
     pictures: LabelledImages
@@ -157,49 +158,55 @@ class Deduplicated(NamedTuple):
     contradictions: list[str]
 
 
-def deduplicate(train: LabelledImages, elsewhere: Iterable[LabelledImages] = ()) -> Deduplicated:
-    """Each picture of train once, pixel for pixel, without those that stand in `elsewhere`.
+def deduplicate(train: LabelledImages, excluded: Iterable[LabelledImages] = ()) -> Deduplicated:
+    """Each picture of train once, without those that are in `excluded`; equal means equal pixels.
 
-    One that stands in train under both labels is dropped under both: nothing says which of them is right.
+    Pictures that have both labels are dropped with both, because it is unknown which is right.
     """
-    outside = {digest for pictures in elsewhere for digest in pictures.pixel_digests()}
-    places: dict[bytes, list[int]] = defaultdict(list)
+    excluded_digests = {digest for pictures in excluded for digest in pictures.pixel_digests()}
+    positions: dict[bytes, list[int]] = defaultdict(list)
     for i, digest in enumerate(train.pixel_digests()):
-        places[digest].append(i)
+        positions[digest].append(i)
     kept: list[int] = []
     contradictory: list[int] = []
     leaked = 0
-    for digest, found in places.items():
-        if digest in outside:
-            leaked += len(found)
-        elif len(np.unique(train.labels[found])) > 1:
-            contradictory += found
+    for digest, equal in positions.items():
+        if digest in excluded_digests:
+            leaked += len(equal)
+        elif len(np.unique(train.labels[equal])) > 1:
+            contradictory += equal
         else:
-            kept.append(found[0])
+            kept.append(equal[0])
     names = [train.names[i] for i in sorted(contradictory)]
     repeats = len(train) - leaked - len(kept) - len(contradictory)
     return Deduplicated(train.select(np.array(kept, int)), leaked, repeats, names)
 
 
 def train_val_split(
-    pictures: LabelledImages, share: float, seed: int
+    pictures: LabelledImages, fraction: float, seed: int
 ) -> tuple[LabelledImages, LabelledImages]:
-    """(the rest, a random `share` of each class), drawn by `seed`; both keep at least one of each class."""
+    """(train, validation): a random `fraction` in [0, 1] of each class is for validation.
+
+    Both have at least one picture of each class; raises DataError if a class has fewer than two.
+    """
     random = np.random.default_rng(seed)
-    held = np.zeros(len(pictures), bool)
+    is_val = np.zeros(len(pictures), bool)
     for label in LABELS.values():
-        of_class = np.flatnonzero(pictures.labels == label)
-        if len(of_class) < 2:
+        index = np.flatnonzero(pictures.labels == label)
+        if len(index) < 2:
             raise DataError("a class needs two different pictures: one to train on, one to validate with")
-        count = min(max(1, round(share * len(of_class))), len(of_class) - 1)
-        held[random.choice(of_class, count, replace=False)] = True
-    return pictures.select(np.flatnonzero(~held)), pictures.select(np.flatnonzero(held))
+        count = min(max(1, round(fraction * len(index))), len(index) - 1)
+        is_val[random.choice(index, count, replace=False)] = True
+    return pictures.select(np.flatnonzero(~is_val)), pictures.select(np.flatnonzero(is_val))
 
 
 def folds(pictures: LabelledImages, count: int, seed: int) -> Iterator[tuple[LabelledImages, np.ndarray]]:
-    """(the rest, index of the pictures held out) for each of `count` parts of equal shares of each class."""
+    """(pictures of the other folds, index of this fold's pictures) for each of `count` stratified folds.
+
+    Raises DataError if a class has fewer than `count` pictures.
+    """
     if np.bincount(pictures.labels, minlength=2).min() < count:
         raise DataError(f"{count} folds need {count} different pictures of each class")
     splits = StratifiedKFold(count, shuffle=True, random_state=seed)
-    for rest, held in splits.split(pictures.labels, pictures.labels):
-        yield pictures.select(rest), held
+    for rest, fold in splits.split(pictures.labels, pictures.labels):
+        yield pictures.select(rest), fold

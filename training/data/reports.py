@@ -1,4 +1,4 @@
-"""Files of figures, written whole or not at all, and long lists told in short."""
+"""JSON and CSV reports, written atomically, and lists shortened for messages."""
 
 import csv
 import io
@@ -10,23 +10,23 @@ from model.files import atomically, check_writable
 
 
 def check_files(*paths: Path | None) -> None:
-    """Raise OSError unless all that are not None can be written. Leaves nothing there."""
+    """Raise OSError if one of the files cannot be written; None is skipped. Leaves no file behind."""
     for path in paths:
         if path is None:
             continue
         if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder, not a file that can be written")
+            raise IsADirectoryError(f"{path} is a folder, not a file")
         check_writable(path.parent)
 
 
 def write_json(path: Path, report: object) -> None:
-    """For people and programs."""
+    """Write a JSON file, indented."""
     with atomically(path) as file:
         file.write(json.dumps(report, indent=2).encode() + b"\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table with a line of names above."""
+    """Write a CSV file with a header line."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)
@@ -35,7 +35,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         file.write(text.getvalue().encode())
 
 
-def listed(names: Sequence[str], most: int) -> str:
-    """The first `most` names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+def truncate_list(names: Sequence[str], length: int) -> str:
+    """The first `length` names, and how many more there are."""
+    more = f" and {len(names) - length} more" if len(names) > length else ""
+    return f"{', '.join(names[:length])}{more}"

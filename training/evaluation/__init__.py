@@ -1,1 +1,1 @@
-"""How good a checkpoint is, and what else can be asked of it and of data."""
+"""Evaluation of checkpoints, and of the labels of data sets."""

@@ -1,7 +1,7 @@
-"""Do the labels of a data set agree with what the model sees?
+"""Label issues: do the labels of a data set agree with a model's predictions?
 
-The rank of suspicion is confident learning's (Northcutt, Jiang & Chuang 2021, "Confident Learning:
-Estimating Uncertainty in Dataset Labels", JAIR 70): how sure the model is of the other label.
+Pictures are ranked as in confident learning (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating
+Uncertainty in Dataset Labels", JAIR 70), by the probability that the model gives the other label.
 """
 
 from dataclasses import dataclass
@@ -13,115 +13,133 @@ from scipy.stats import binomtest
 
 from model.files import atomically
 from model.metadata import THRESHOLD, CheckpointMetadata
+from training.data.labelled_images import LABELS, LabelledImages
+from training.data.reports import write_csv
 
-MIN_AGREEMENT = 0.75  # agreement above it, or disagreement, says which way round the labels are
-NOISE = 0.01  # a share of wrong labels that is worth a word
-COLUMNS, SIDE, CAPTION = 10, 96, 28
-UNKNOWN = "How many are wrong one by one cannot be told: the model has no record of its own errors."
+MIN_AGREEMENT = 0.75  # labels are unclear if the agreement is from 1 - this to this
+MIN_NOISE_RATE = 0.01  # labels are noisy if the noise rate is above this
+COLUMNS, SIDE, CAPTION = 10, 96, 28  # of the contact sheet: pictures in a row, pixels, pixels
+NO_VALIDATION_ERROR = "The noise rate is unknown: the checkpoint has no record of its validation error."
+CLASS_NAMES = {label: name for name, label in LABELS.items()}
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the model makes of the labels.
+    """The labels compared with the model's predictions.
 
-    agreement: share, in [0, 1], of pictures whose label is the model's answer, with its 95 % interval.
-    inverted: the labels are the wrong way round.
-    flipped: share, in [0, 1], of labels that seem wrong one by one, with its 95 % interval, the model's
-        own errors and an inversion of the whole taken out; None where it cannot be told.
-    unknown: why it cannot be told, as a sentence; empty where it can.
-    suspicion: probability, float64 of shape (N,), that the label is wrong, an inversion of the whole
-        taken out.
+    agreement: share, in [0, 1], of pictures whose label the model predicts, with its 95 % interval.
+    inverted: whether REAL and FAKE are swapped in the whole data set.
+    noise_rate: estimated share, in [0, 1], of single wrong labels, with its 95 % interval, corrected for the
+        model's own errors and for an inversion; None if it is unknown.
+    reason: why the noise rate is unknown, as a sentence; empty if it is known.
+    label_error_probability: probability by the model that each label is wrong, float64 of shape (N,),
+        corrected for an inversion.
     """
 
     agreement: float
     agreement_interval: tuple[float, float]
     inverted: bool
-    flipped: float | None
-    flipped_interval: tuple[float, float] | None
-    suspicion: np.ndarray
-    unknown: str = ""
+    noise_rate: float | None
+    noise_rate_interval: tuple[float, float] | None
+    label_error_probability: np.ndarray
+    reason: str = ""
 
     @property
     def noisy(self) -> bool:
-        """Whether more labels are wrong one by one than the model's own errors explain."""
-        return self.flipped_interval is not None and self.flipped_interval[0] > NOISE
+        """Whether the noise rate is significantly above MIN_NOISE_RATE."""
+        return self.noise_rate_interval is not None and self.noise_rate_interval[0] > MIN_NOISE_RATE
 
     @property
     def verdict(self) -> str:
         """`sound`, `noisy`, `inverted`, `inverted and noisy`, or `unclear`.
 
-        Where the model's own errors are not known, `not inverted` or `inverted`.
+        If the model's own error is unknown, `not inverted` or `inverted`.
         """
-        if self.unknown == UNKNOWN:
+        if self.reason == NO_VALIDATION_ERROR:
             return "inverted" if self.inverted else "not inverted"
-        if self.flipped is None:
+        if self.noise_rate is None:
             return "unclear"
         words = [word for word, true in (("inverted", self.inverted), ("noisy", self.noisy)) if true]
         return " and ".join(words) or "sound"
 
-    def sentence(self) -> str:
-        """The verdict in words, with the figures it rests on."""
+    def describe(self) -> str:
+        """The verdict and its numbers as sentences."""
         low, high = self.agreement_interval
         text = f"The labels look {self.verdict}: the model agrees with {self.agreement:.1%} of them "
         text += f"(95 % interval {low:.1%} to {high:.1%})."
         if self.verdict == "unclear":
-            return f"{text} {self.unknown}"
+            return f"{text} {self.reason}"
         if self.inverted:
-            text += " What they call REAL looks generated, and what they call FAKE looks photographed."
-        if self.unknown:
-            text += f" {self.unknown}"
-        if self.noisy and self.flipped_interval:
-            low, high = self.flipped_interval
-            text += f" Some {self.flipped:.1%} ({low:.1%} to {high:.1%}) look wrong one by one"
-            text += ", the inversion aside." if self.inverted else "."
+            text += " Pictures labelled REAL look generated, pictures labelled FAKE look like photographs."
+        if self.reason:
+            text += f" {self.reason}"
+        if self.noisy and self.noise_rate_interval:
+            low, high = self.noise_rate_interval
+            text += f" About {self.noise_rate:.1%} ({low:.1%} to {high:.1%}) of the labels look wrong"
+            text += " besides the inversion." if self.inverted else "."
         return text
 
 
-def audit(predictions: np.ndarray, labels: np.ndarray, error: float | None) -> Audit:
-    """Hold labels (1 = called REAL, 0 = called FAKE) against P(REAL), both of shape (N,).
+def audit(predictions: np.ndarray, labels: np.ndarray, model_error: float | None) -> Audit:
+    """Compare labels (1 = REAL, 0 = FAKE) with P(REAL), both of shape (N,).
 
-    error: share, in [0, 1], of pictures that the model itself gets wrong; None where it is not known.
+    model_error: the model's error rate on correct labels, in [0, 1]; None if it is unknown.
     """
-    agrees = int(((predictions >= THRESHOLD) == (labels == 1)).sum())
+    agree = int(((predictions >= THRESHOLD) == (labels == 1)).sum())
     count = len(labels)
-    blind = error is not None and error >= 0.5
-    inverted = not blind and agrees < (1 - MIN_AGREEMENT) * count
-    suspicion = np.where((labels == 1) != inverted, 1 - predictions, predictions)
-    interval = binomtest(agrees, count).proportion_ci(method="wilson")
+    useless = model_error is not None and model_error >= 0.5
+    inverted = not useless and agree < (1 - MIN_AGREEMENT) * count
+    label_error_probability = np.where((labels == 1) != inverted, 1 - predictions, predictions)
+    interval = binomtest(agree, count).proportion_ci(method="wilson")
     low, high = float(interval.low), float(interval.high)
-    differs = (low, agrees / count, high) if inverted else (1 - high, 1 - agrees / count, 1 - low)
-    flipped: float | None = None
-    flipped_interval: tuple[float, float] | None = None
-    if blind:
-        unknown = (
-            "By its own record it is wrong on half of its pictures or more, so it says nothing about them."
-        )
-    elif differs[1] >= 1 - MIN_AGREEMENT:
-        unknown = "It does not see the difference that they make, so it says nothing about them."
-    elif error is None:
-        unknown = UNKNOWN
+    disagreement = (low, agree / count, high) if inverted else (1 - high, 1 - agree / count, 1 - low)
+    noise_rate: float | None = None
+    noise_rate_interval: tuple[float, float] | None = None
+    reason = ""
+    if useless:
+        reason = "The model is wrong on half of its validation pictures or more, so it cannot check labels."
+    elif disagreement[1] >= 1 - MIN_AGREEMENT:
+        reason = "The model does not separate these classes, so it cannot check their labels."
+    elif model_error is None:
+        reason = NO_VALIDATION_ERROR
     else:
-        unknown = ""
-        # Of a share f of flipped labels the model differs from (1 - f) e + f (1 - e): solved for f.
-        least, flipped, most = (max(0.0, (d - error) / (1 - 2 * error)) for d in differs)
-        flipped_interval = (least, most)
-    return Audit(agrees / count, (low, high), inverted, flipped, flipped_interval, suspicion, unknown)
+        # With a noise rate r and a model error e they disagree on (1 - r) e + r (1 - e): solved for r.
+        least, noise_rate, most = (max(0.0, (d - model_error) / (1 - 2 * model_error)) for d in disagreement)
+        noise_rate_interval = (least, most)
+    return Audit(
+        agree / count, (low, high), inverted, noise_rate, noise_rate_interval, label_error_probability, reason
+    )
 
 
-def own_error(checkpoint: CheckpointMetadata) -> float | None:
-    """The share of pictures that a model gets wrong by its own record; None where it has none."""
+def validation_error(checkpoint: CheckpointMetadata) -> float | None:
+    """The model's error rate on its validation pictures; None if the checkpoint has no record of it."""
     accuracy = checkpoint.metrics.get("validation", {}).get("accuracy")
     return None if accuracy is None else 1 - float(accuracy)
 
 
+def write_report(folder: Path, pictures: LabelledImages, result: Audit, count: int) -> list[int]:
+    """Write `audit.csv`, all pictures from the highest label error probability on, and `audit.png`.
+
+    `audit.png` is a contact sheet of the first `count`. Returns their indices.
+    """
+    probability, names, labels = result.label_error_probability, pictures.names, pictures.labels
+    order = (-probability).argsort(kind="stable")
+    rows = ([names[i], labels[i], f"{probability[i]:.6f}"] for i in order)
+    write_csv(folder / "audit.csv", ["name", "label", "label_error_probability"], rows)
+    first = order[:count].tolist()
+    captions = [(Path(names[i]).name, f"not {CLASS_NAMES[labels[i]]}? {probability[i]:.0%}") for i in first]
+    contact_sheet(folder / "audit.png", [pictures.images[i] for i in first], captions)
+    return first
+
+
 def contact_sheet(path: Path, images: list[np.ndarray], captions: list[tuple[str, str]]) -> None:
-    """A PNG of pictures, each RGB uint8 of shape (H, W, 3), ten in a row, with two lines under each."""
+    """A PNG of pictures, each RGB uint8 of shape (H, W, 3), ten in a row, with two lines of text each."""
     rows = -(-len(images) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * (SIDE + 8) + 8, rows * (SIDE + CAPTION + 8) + 8), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
-        x = 8 + place % COLUMNS * (SIDE + 8)
-        y = 8 + place // COLUMNS * (SIDE + CAPTION + 8)
+    for position, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        x = 8 + position % COLUMNS * (SIDE + 8)
+        y = 8 + position // COLUMNS * (SIDE + CAPTION + 8)
         sheet.paste(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
         for line, text in enumerate(lines):
             draw.text((x, y + SIDE + 2 + line * 12), text[:17], fill="black")

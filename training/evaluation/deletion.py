@@ -1,6 +1,6 @@
-"""Do heat maps point at what matters? What is said is held against what happens when it is taken away.
+"""Faithfulness of Grad-CAM heat maps: how far does the logit drop without the pixels they mark?
 
-The deletion test of Petsiuk et al. 2018, "RISE", BMVC, arXiv 1806.07421, at one share of pixels.
+The deletion metric of Petsiuk et al. 2018, "RISE", BMVC, arXiv 1806.07421, at one fraction of pixels.
 """
 
 from typing import Any
@@ -17,60 +17,66 @@ PATCH = 4
 
 
 def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> dict[str, Any]:
-    """How far the answered label's logit falls when a fifth of each picture is blurred away.
+    """How far the predicted label's logit drops when a fifth of each picture is blurred.
 
-    images: uint8 of shape (N, size, size, 3), at the network's size, N at least 2. `hottest`: the fifth that
-    the picture's own heat map (model.grad_cam) points at. `elsewhere`: as large a part of the same shapes,
-    by the heat map of another picture. `patches`: random patches of 4x4 pixels. `coldest`: where the map is
-    lowest. Each with the mean fall and its 95 % interval, in calibrated logits.
+    images: uint8 of shape (N, size, size, 3), at the network's size, N at least 2. The fifth is, by key,
+    `highest`: where the picture's own heat map (`model.grad_cam`) is highest; `other_picture`: where another
+    picture's heat map is highest; `random_patches`: random patches of 4x4 pixels; `lowest`: where its own
+    heat map is lowest. Each has the mean `drop` and its 95 % `drop_interval`, in calibrated logits.
     """
     random = np.random.default_rng(0)
     z = predictor.logits(images)
     predictions = predictor.metadata.probability(z)
     sign = predictor.metadata.label_sign(predictions)
-    heat = predictor.explain(images, layer, predictions)
-    calibrated = predictor.metadata.calibration
-    blurred = np.stack([_blurred(image) for image in images])
-    parts: dict[str, np.ndarray] = {
-        "hottest": heat,
-        "elsewhere": np.roll(heat, -(len(heat) // 2), axis=0),
-        "patches": _patches(random, heat.shape),
-        "coldest": -heat,
+    heat_maps = predictor.explain(images, layer, predictions)
+    calibrate = predictor.metadata.calibration
+    blurred = np.stack([_blur(image) for image in images])
+    rankings: dict[str, np.ndarray] = {
+        "highest": heat_maps,
+        "other_picture": np.roll(heat_maps, -(len(heat_maps) // 2), axis=0),
+        "random_patches": _random_patches(random, heat_maps.shape),
+        "lowest": -heat_maps,
     }
-    found: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
-    for name, order in parts.items():
-        without = np.where(_top(order)[..., None], blurred, images)
-        fall = sign * (calibrated(z) - calibrated(predictor.logits(without)))
-        mean, interval = mean_interval(fall)
-        found[name] = {"fall": mean, "interval": interval}
-    return found
+    result: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
+    for name, ranking in rankings.items():
+        deleted = np.where(_top_mask(ranking)[..., None], blurred, images)
+        drop = sign * (calibrate(z) - calibrate(predictor.logits(deleted)))
+        mean, interval = mean_interval(drop)
+        result[name] = {"drop": mean, "drop_interval": interval}
+    return result
 
 
-def describe(found: dict[str, Any]) -> str:
-    """The figures of `deletion` for people."""
+def describe(result: dict[str, Any]) -> str:
+    """The result of `deletion` as a table."""
     lines = [
-        f"fall of the answered label's logit without a fifth of the picture, Grad-CAM at {found['layer']}:"
+        "drop of the predicted label's logit (95 % interval) when a fifth of the picture is blurred, "
+        f"Grad-CAM at {result['layer']}:"
     ]
-    for name in ("hottest", "elsewhere", "patches", "coldest"):
-        low, high = found[name]["interval"]
-        lines.append(f"  {name:10} {found[name]['fall']:6.2f}  ({low:.2f} to {high:.2f})")
+    for name, title in (
+        ("highest", "heat map highest"),
+        ("other_picture", "another picture's heat map highest"),
+        ("random_patches", "random patches"),
+        ("lowest", "heat map lowest"),
+    ):
+        low, high = result[name]["drop_interval"]
+        lines.append(f"  {title:35} {result[name]['drop']:6.2f}  ({low:.2f} to {high:.2f})")
     return "\n".join(lines)
 
 
-def _top(order: np.ndarray) -> np.ndarray:
-    """The highest fifth of each map, bool of the maps' shape (N, H, W)."""
-    flat = order.reshape(len(order), -1)
+def _top_mask(ranking: np.ndarray) -> np.ndarray:
+    """The highest fifth of each picture's values, bool of the same shape (N, H, W)."""
+    flat = ranking.reshape(len(ranking), -1)
     count = round(SHARE * flat.shape[1])
-    chosen = np.zeros(flat.shape, bool)
-    np.put_along_axis(chosen, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
-    return chosen.reshape(order.shape)
+    mask = np.zeros(flat.shape, bool)
+    np.put_along_axis(mask, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
+    return mask.reshape(ranking.shape)
 
 
-def _patches(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _random_patches(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     count, height, width = shape
     coarse = random.random((count, -(-height // PATCH), -(-width // PATCH)))
     return coarse.repeat(PATCH, axis=1).repeat(PATCH, axis=2)[:, :height, :width]
 
 
-def _blurred(picture: np.ndarray) -> np.ndarray:
+def _blur(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(3)))

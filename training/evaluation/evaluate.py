@@ -1,46 +1,62 @@
-"""What is known of a checkpoint on labelled pictures."""
+"""Evaluation of a checkpoint on labelled pictures."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from model.metadata import THRESHOLD, Label
+from model.metadata import THRESHOLD, CheckpointMetadata, Label
 from model.predictor import Predictor
 from training.data.labelled_images import LabelledImages
-from training.evaluation.metrics import expected_calibration_error, score
+from training.evaluation.metrics import classification_metrics, expected_calibration_error
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """predictions, uncalibrated: P(positive_class) with and without calibration, of shape (N,); figures: of
-    training.evaluation.metrics, and beside them the ECE before calibration and the share in the domain."""
+    """Predictions and their metrics.
+
+    predictions, uncalibrated: P(positive_class) with and without calibration, float64 of shape (N,).
+    metrics: those of `classification_metrics`, `ece_uncalibrated`, and, if the checkpoint has an OOD
+        detector, `in_domain`, the share of pictures that it takes for in-domain.
+    """
 
     predictions: np.ndarray
     uncalibrated: np.ndarray
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
 
 def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Label = "REAL") -> Evaluation:
-    """Judge the probability of `positive_class` against label 1 of the pictures."""
+    """Evaluate P(positive_class) as the probability of label 1."""
     checkpoint = predictor.metadata
     z, means = predictor.forward(pictures.images)
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
     if positive_class == "FAKE":
         predictions, uncalibrated = _complement(predictions), _complement(uncalibrated)
-    figures = score(predictions, pictures.labels)
-    figures["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels)
+    metrics = classification_metrics(predictions, pictures.labels)
+    metrics["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels)
     if checkpoint.ood_detector:
-        figures["in_domain"] = float(checkpoint.ood_detector.contains(means).mean())
-    return Evaluation(predictions, uncalibrated, figures)
+        metrics["in_domain"] = float(checkpoint.ood_detector.contains(means).mean())
+    return Evaluation(predictions, uncalibrated, metrics)
+
+
+def describe_extra(metrics: dict[str, Any]) -> str:
+    """The metrics that `evaluate` adds to those of `classification_metrics`."""
+    in_domain = f"{metrics['in_domain']:.2%}" if "in_domain" in metrics else "unknown, no OOD detector"
+    return f"ECE before calibration {metrics['ece_uncalibrated']:.2%}; in domain: {in_domain}"
+
+
+def describe_positive_class(checkpoint: CheckpointMetadata) -> str:
+    """What label 1 means in a checkpoint's training data, as a sentence."""
+    if "label_1" not in checkpoint.data:  # a bare state dict
+        return "The checkpoint has no record of what label 1 means in its training data; REAL is assumed."
+    text = f"Label 1 means {checkpoint.positive_class} in this model's training data"
+    return (
+        f"{text}; --positive FAKE gives its probability."
+        if checkpoint.positive_class == "FAKE"
+        else f"{text}."
+    )
 
 
 def _complement(predictions: np.ndarray) -> np.ndarray:
-    """P(FAKE), below the threshold where P(REAL) is just at it: there the answer is REAL."""
+    """P(FAKE) from P(REAL); just below the threshold if P(REAL) is equal to it, which is predicted REAL."""
     return np.where(predictions == THRESHOLD, np.nextafter(THRESHOLD, 0), 1 - predictions)
-
-
-def describe_more(figures: dict[str, Any]) -> str:
-    """What `evaluate` adds to the figures of `score`, for people."""
-    domain = f"{figures['in_domain']:.2%}" if "in_domain" in figures else "unknown to this checkpoint"
-    return f"ECE before calibration {figures['ece_uncalibrated']:.2%}; in domain: {domain}"

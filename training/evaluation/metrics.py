@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, ranking, calibration, confusion, each with its interval."""
+"""Classification metrics with 95 % confidence intervals, and expected calibration error."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from model.metadata import THRESHOLD
 BINS = 15
 
 
-def score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Figures for P(REAL) in [0, 1] against labels (1 = REAL, 0 = FAKE), both of shape (N,).
+def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Metrics of P(REAL) in [0, 1] and labels (1 = REAL, 0 = FAKE), both of shape (N,).
 
-    Precision, recall and F1 are of REAL. The confusion matrix has a row for each true label and a
-    column for each answer. Intervals are at 95 %: Wilson's of accuracy, the others by `bootstrap`.
-    Raises ValueError unless both labels occur.
+    The positive class of precision, recall and F1 is REAL. The confusion matrix has a row for each label
+    and a column for each predicted label. Intervals are at 95 %: Wilson's for accuracy, `bootstrap_intervals`
+    for the others. Raises ValueError unless both labels occur.
     """
     if len(predictions) != len(labels) or len(np.unique(labels)) != 2:
-        raise ValueError("scoring needs one prediction a label, and pictures of both labels")
-    answers = (predictions >= THRESHOLD).astype(np.uint8)
-    right = int((answers == labels).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+        raise ValueError("metrics need one prediction for each label, and pictures of both labels")
+    predicted = (predictions >= THRESHOLD).astype(np.uint8)
+    correct = int((predicted == labels).sum())
+    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, answers, average="binary", zero_division=0.0
+        labels, predicted, average="binary", zero_division=0.0
     )
-    intervals = bootstrap(predictions, labels)
-    rows = confusion_matrix(labels, answers, labels=[1, 0]).tolist()
+    intervals = bootstrap_intervals(predictions, labels)
+    rows = confusion_matrix(labels, predicted, labels=[1, 0]).tolist()
     return {
         "pictures": len(labels),
-        "accuracy": right / len(labels),
+        "accuracy": correct / len(labels),
         "accuracy_interval": [float(interval.low), float(interval.high)],
         "precision": float(precision),
         "recall": float(recall),
@@ -47,83 +47,84 @@ def score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Mean distance, in [0, 1], of confidence from accuracy (Guo et al. 2017, arXiv 1706.04599, eq. 3).
+    """Mean absolute difference, in [0, 1], of confidence and accuracy in 15 bins of equal width.
 
-    Confidence is that of the label answered; bins are 15 of equal width over [0, 1].
+    Guo et al. 2017, arXiv 1706.04599, eq. 3. Confidence is the probability of the predicted label.
     """
-    _, confidence, right = confidence_bins(predictions, labels)
-    return float(np.abs(confidence - right).sum() / len(labels))
+    _, confidence, correct = confidence_bins(predictions, labels)
+    return float(np.abs(confidence - correct).sum() / len(labels))
 
 
 def confidence_bins(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each of 15 bins of confidence: pictures, sum of confidence, right answers, each of shape (15,)."""
-    answers = predictions >= THRESHOLD
-    confidence = np.where(answers, predictions, 1 - predictions)
-    right = answers == (labels == 1)
+    """(pictures, sum of confidence, correct predictions) in 15 bins of confidence, each of shape (15,)."""
+    predicted = predictions >= THRESHOLD
+    confidence = np.where(predicted, predictions, 1 - predictions)
+    correct = predicted == (labels == 1)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    count, said, hits = (np.bincount(bins, weights=w, minlength=BINS) for w in (None, confidence, right))
-    return count, said, hits
+    counts, sums, hits = (np.bincount(bins, weights=w, minlength=BINS) for w in (None, confidence, correct))
+    return counts, sums, hits
 
 
-def bootstrap(predictions: np.ndarray, labels: np.ndarray, draws: int = 1000) -> dict[str, list[float]]:
-    """The middle 95 % of precision, recall, F1, AUROC and ECE over pictures drawn again with replacement.
+def bootstrap_intervals(
+    predictions: np.ndarray, labels: np.ndarray, resamples: int = 1000
+) -> dict[str, list[float]]:
+    """95 % percentile bootstrap intervals of precision, recall, F1, AUROC and ECE, stratified by class.
 
-    Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Each class keeps its
-    number of pictures. The ECE of a redrawn sample is larger than that of the sample, because it is a sum
-    of distances; its interval is moved back by the mean of that.
+    Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. The ECE of a resample is biased
+    upwards, because it is a sum of absolute values; its interval is shifted down by the mean of that bias.
     """
     random = np.random.default_rng(0)
     classes = [np.flatnonzero(labels == label) for label in (1, 0)]
-    figures: dict[str, list[float]] = {name: [] for name in ("precision", "recall", "f1", "auroc", "ece")}
-    for _ in range(draws):
+    values: dict[str, list[float]] = {name: [] for name in ("precision", "recall", "f1", "auroc", "ece")}
+    for _ in range(resamples):
         positive, negative = (predictions[random.choice(index, len(index))] for index in classes)
-        hits, alarms = int((positive >= THRESHOLD).sum()), int((negative >= THRESHOLD).sum())
-        figures["precision"].append(hits / max(1, hits + alarms))
-        figures["recall"].append(hits / len(positive))
-        figures["f1"].append(2 * hits / (len(positive) + hits + alarms))
-        figures["auroc"].append(_auroc(positive, negative))
+        tp, fp = int((positive >= THRESHOLD).sum()), int((negative >= THRESHOLD).sum())
+        values["precision"].append(tp / max(1, tp + fp))
+        values["recall"].append(tp / len(positive))
+        values["f1"].append(2 * tp / (len(positive) + tp + fp))
+        values["auroc"].append(_auroc(positive, negative))
         both = np.concatenate([positive, negative])
-        truth = np.arange(len(both)) < len(positive)
-        figures["ece"].append(expected_calibration_error(both, truth))
-    intervals = {name: np.quantile(values, (0.025, 0.975)) for name, values in figures.items()}
-    excess = np.mean(figures["ece"]) - expected_calibration_error(predictions, labels)
-    intervals["ece"] = np.clip(intervals["ece"] - excess, 0, 1)
+        is_positive = np.arange(len(both)) < len(positive)
+        values["ece"].append(expected_calibration_error(both, is_positive))
+    intervals = {name: np.quantile(resampled, (0.025, 0.975)) for name, resampled in values.items()}
+    bias = np.mean(values["ece"]) - expected_calibration_error(predictions, labels)
+    intervals["ece"] = np.clip(intervals["ece"] - bias, 0, 1)
     return {name: [float(low), float(high)] for name, (low, high) in intervals.items()}
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, list[float]]:
-    """The mean of values of shape (N,), and its 95 % interval by the normal distribution."""
+    """The mean of values of shape (N,), and its 95 % confidence interval (normal approximation)."""
     mean, margin = float(values.mean()), 1.96 * float(values.std()) / len(values) ** 0.5
     return mean, [mean - margin, mean + margin]
 
 
 def _auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The share of pairs in which the positive one stands higher, ties by half (Mann & Whitney 1947)."""
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, "left")
-    not_above = np.searchsorted(ordered, positive, "right")
+    """The share of pairs in which the positive one is higher, ties by half (Mann & Whitney 1947)."""
+    negative = np.sort(negative)
+    below = np.searchsorted(negative, positive, "left")
+    not_above = np.searchsorted(negative, positive, "right")
     return float((below + not_above).mean() / (2 * len(negative)))
 
 
-def describe(scores: dict[str, Any]) -> str:
-    """The figures of `score` for people."""
-    low, high = scores["accuracy_interval"]
+def describe(metrics: dict[str, Any]) -> str:
+    """The metrics of `classification_metrics` as text."""
+    low, high = metrics["accuracy_interval"]
     rows = [
-        f"pictures   {scores['pictures']}",
-        f"accuracy   {scores['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%})",
-        f"precision  {_with_interval(scores, 'precision', '.4f')}  (of REAL)",
-        f"recall     {_with_interval(scores, 'recall', '.4f')}",
-        f"F1         {_with_interval(scores, 'f1', '.4f')}",
-        f"AUROC      {_with_interval(scores, 'auroc', '.5f')}",
-        f"ECE        {_with_interval(scores, 'ece', '.2%')}",
+        f"pictures   {metrics['pictures']}",
+        f"accuracy   {metrics['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%})",
+        f"precision  {_with_interval(metrics, 'precision', '.4f')}  (of REAL)",
+        f"recall     {_with_interval(metrics, 'recall', '.4f')}",
+        f"F1         {_with_interval(metrics, 'f1', '.4f')}",
+        f"AUROC      {_with_interval(metrics, 'auroc', '.5f')}",
+        f"ECE        {_with_interval(metrics, 'ece', '.2%')}",
         "",
-        "true \\ answer    REAL    FAKE",
+        "label \\ predicted   REAL    FAKE",
     ]
-    for label, row in scores["confusion"].items():
-        rows.append(f"{label:13} {row['REAL']:7d} {row['FAKE']:7d}")
+    for label, row in metrics["confusion"].items():
+        rows.append(f"{label:15} {row['REAL']:7d} {row['FAKE']:7d}")
     return "\n".join(rows)
 
 
-def _with_interval(scores: dict[str, Any], name: str, form: str) -> str:
-    low, high = scores[f"{name}_interval"]
-    return f"{scores[name]:{form}}  ({low:{form}} to {high:{form}})"
+def _with_interval(metrics: dict[str, Any], name: str, form: str) -> str:
+    low, high = metrics[f"{name}_interval"]
+    return f"{metrics[name]:{form}}  ({low:{form}} to {high:{form}})"

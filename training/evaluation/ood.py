@@ -1,4 +1,4 @@
-"""Fitting a model's domain, and trying it on pictures that are not in it."""
+"""Fitting an out-of-distribution (OOD) detector, and its detection rates on synthetic OOD pictures."""
 
 from dataclasses import replace
 
@@ -10,49 +10,49 @@ from model.ood import MahalanobisDetector, log_means
 from model.predictor import Predictor
 from training.evaluation.ood_images import ood_images
 
-FALSE_ALARMS = 0.01
-ROUNDING = 1e-4  # distances differ by less, relatively, between batches of other sizes
+FALSE_POSITIVE_RATE = 0.01
+ROUNDING = 1e-4  # relative difference of distances between batch sizes, at most
 
 
-def fit_detector(trained_on: np.ndarray, unseen: np.ndarray) -> MahalanobisDetector:
-    """The domain of channel means, float of shape (N, D), of pictures trained on.
+def fit_detector(train_means: np.ndarray, val_means: np.ndarray) -> MahalanobisDetector:
+    """Fit mean and covariance of the log channel means, with the shrinkage of Ledoit & Wolf 2004.
 
-    The threshold comes from `unseen`, the means of pictures like them, shape (M, D): 1 % of them, rounded
-    down, lie beyond it, and the next one within it by more than rounding. The covariance is shrunk towards a
-    sphere (Ledoit & Wolf 2004). Arrays are of float32, as a checkpoint's file holds them.
+    train_means: channel means of training pictures, float of shape (N, D). val_means: those of validation
+    pictures, shape (M, D): 1 % of them, rounded down, are beyond the detector's threshold, and the next one
+    is within it by more than rounding. The detector's arrays are float32, as in a checkpoint's file.
     """
-    logs = log_means(trained_on)
+    logs = log_means(train_means)
     mean = logs.mean(0)
     covariance, _ = ledoit_wolf(logs - mean, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
     values = {"mean": mean, "whitening": axes / np.sqrt(variances), "threshold": np.inf}
     detector = MahalanobisDetector.from_dict(values)
-    beyond = int(FALSE_ALARMS * len(unseen))
-    farthest = float(np.sort(detector.distance(unseen))[-1 - beyond])
-    return replace(detector, threshold=farthest * (1 + ROUNDING))
+    beyond = int(FALSE_POSITIVE_RATE * len(val_means))
+    farthest_within = float(np.sort(detector.distance(val_means))[-1 - beyond])
+    return replace(detector, threshold=farthest_within * (1 + ROUNDING))
 
 
 def check_detector(metadata: CheckpointMetadata) -> None:
-    """Raise ValueError for a checkpoint that does not know its domain."""
+    """Raise ValueError for a checkpoint without an OOD detector."""
     if metadata.ood_detector is None:
-        raise ValueError("this checkpoint does not know its domain: train it again")
+        raise ValueError("this checkpoint has no OOD detector: train it again")
 
 
 def detection_rates(predictor: Predictor, count: int = 200) -> dict[str, float]:
-    """By kind of strange picture, the share of `count` that is found out of the domain.
+    """By kind of synthetic picture, the share of `count` that is detected as out of distribution.
 
-    Raises ValueError for a checkpoint that does not know its domain.
+    Raises ValueError for a checkpoint without an OOD detector.
     """
     check_detector(predictor.metadata)
-    found = {}
+    rates = {}
     for kind, pictures in ood_images(count).items():
         in_domain = predictor.predict(pictures).in_domain
         assert in_domain is not None
-        found[kind] = float(1 - in_domain.mean())
-    return found
+        rates[kind] = float(1 - in_domain.mean())
+    return rates
 
 
-def describe(found: dict[str, float]) -> str:
-    """The figures of `detection_rates` for people."""
-    rows = [f"  {kind:14} {share:7.1%}" for kind, share in found.items()]
-    return "\n".join(["strange pictures found out of the domain:", *rows])
+def describe(rates: dict[str, float]) -> str:
+    """The result of `detection_rates` as a table."""
+    rows = [f"  {kind:14} {rate:7.1%}" for kind, rate in rates.items()]
+    return "\n".join(["synthetic pictures detected as out of distribution:", *rows])

@@ -1,6 +1,6 @@
-"""Strange pictures made by code: what no camera took and no generator was asked for.
+"""Synthetic out-of-distribution (OOD) pictures: noise, text, charts and other drawings.
 
-They show whether a model knows its limits. None of them is ever trained on or chooses a threshold.
+They test the OOD detector only, and are used neither in training nor to choose a threshold.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ WORDS = (
 
 
 def ood_images(count: int, seed: int = 0) -> dict[str, list[np.ndarray]]:
-    """By kind, `count` different pictures, RGB uint8 of shape (H, W, 3), H = W from 32 to 224 pixels."""
+    """By kind, `count` pictures, each RGB uint8 of shape (H, W, 3), H = W from 32 to 224 pixels."""
     pictures = {}
     for number, (kind, draw) in enumerate(KINDS.items()):
         random = np.random.default_rng([seed, number])
@@ -36,7 +36,7 @@ def ood_images(count: int, seed: int = 0) -> dict[str, list[np.ndarray]]:
 
 
 def _noise(random: np.random.Generator, side: int) -> np.ndarray:
-    """Every pixel by itself: of even or bell-shaped distribution, in colour or grey."""
+    """Independent pixels, uniform or Gaussian, in colour or grey."""
     shape = (side, side, int(random.choice([1, 3])))
     if random.random() < 0.5:
         values = random.uniform(0, 255, shape)
@@ -50,19 +50,19 @@ def _flat(random: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _gradient(random: np.random.Generator, side: int) -> np.ndarray:
-    """From one colour to another, in a straight line or in rings."""
+    """A linear or radial gradient of two colours."""
     y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     if random.random() < 0.5:
         angle = random.uniform(0, 2 * np.pi)
-        way = x * np.cos(angle) + y * np.sin(angle)
+        t = x * np.cos(angle) + y * np.sin(angle)
     else:
-        way = np.hypot(x - random.random(), y - random.random())
-    way = (way - way.min()) / np.ptp(way)
-    return _pixels(_blend(way, _colour(random), _colour(random)))
+        t = np.hypot(x - random.random(), y - random.random())
+    t = (t - t.min()) / np.ptp(t)
+    return _pixels(_interpolate(t, _colour(random), _colour(random)))
 
 
 def _text(random: np.random.Generator, side: int) -> np.ndarray:
-    """Lines of words on a plain ground."""
+    """Lines of words on a plain background."""
     image, draw, ink = _canvas(random, side)
     size = int(random.integers(8, max(9, side // 6)))
     font = ImageFont.load_default(size)
@@ -72,7 +72,7 @@ def _text(random: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _chart(random: np.random.Generator, side: int) -> np.ndarray:
-    """Axes with bars, a line or dots; or a pie."""
+    """A bar, line, scatter or pie chart."""
     image, draw, ink = _canvas(random, side)
     low, high = side // 8, side - side // 8
     kind = random.choice(["bars", "line", "dots", "pie"])
@@ -98,7 +98,7 @@ def _chart(random: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _fractal(random: np.random.Generator, side: int) -> np.ndarray:
-    """A Julia set, steps to escape drawn in a colour map."""
+    """A Julia set: steps to escape, in one of several colour maps."""
     centre, angle = random.uniform(0.6, 0.9), random.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1.5 : 1.5 : side * 1j, -1.5 : 1.5 : side * 1j]
     z, steps = x + 1j * y, np.zeros((side, side))
@@ -113,16 +113,16 @@ def _fractal(random: np.random.Generator, side: int) -> np.ndarray:
 def _checkerboard(random: np.random.Generator, side: int) -> np.ndarray:
     cell = int(random.integers(1, side // 3))
     odd = (np.indices((side, side)) // cell).sum(0) % 2
-    return _pixels(_blend(odd, _colour(random), _colour(random)))
+    return _pixels(_interpolate(odd, _colour(random), _colour(random)))
 
 
 def _canvas(
     random: np.random.Generator, side: int
 ) -> tuple[Image.Image, ImageDraw.ImageDraw, tuple[int, ...]]:
-    """A plain ground, mostly white, what draws on it, and an ink that can be seen on it."""
-    ground = _colour(random) if random.random() < 0.3 else np.full(3, 255)
-    ink = np.where(ground.mean() > 127, 0, 255) * np.ones(3, int)
-    image = Image.new("RGB", (side, side), tuple(ground.tolist()))
+    """(picture with a plain background, mostly white; its ImageDraw; black or white for contrast)."""
+    background = _colour(random) if random.random() < 0.3 else np.full(3, 255)
+    ink = np.where(background.mean() > 127, 0, 255) * np.ones(3, int)
+    image = Image.new("RGB", (side, side), tuple(background.tolist()))
     return image, ImageDraw.Draw(image), tuple(ink.tolist())
 
 
@@ -130,8 +130,8 @@ def _colour(random: np.random.Generator) -> np.ndarray:
     return random.integers(0, 256, 3)
 
 
-def _blend(way: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    return start + way[..., None] * (end - start)
+def _interpolate(t: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    return start + t[..., None] * (end - start)
 
 
 def _pixels(values: np.ndarray) -> np.ndarray:

@@ -53,14 +53,14 @@ def train(
     training: LabelledImages,
     validation: LabelledImages,
     state_path: Path,
-    first_weights: dict[str, Tensor] | None = None,
+    initial_weights: dict[str, Tensor] | None = None,
     resume: bool = False,
     device: str = "auto",
     precision: str = "auto",
 ) -> TrainingResult:
     """Train the recipe's network, saving the training state to `state_path` after each epoch.
 
-    first_weights: initial weights by name; the others are random. precision: `auto`, `f32` or `bf16`.
+    initial_weights: initial weights by name; the others are random. precision: `auto`, `f32` or `bf16`.
     resume: continue from the saved state, in its precision, with the result of an uninterrupted run: all
     randomness of an epoch is seeded with the recipe's seed and the epoch's number.
 
@@ -71,7 +71,7 @@ def train(
     torch_device = pick_device(device)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.architecture)
-    network.load_state_dict(first_weights or {}, strict=False)
+    network.load_state_dict(initial_weights or {}, strict=False)
     network = network.to(torch_device).to(memory_format=torch.channels_last)
     optimizer = recipe.create_optimizer(network)
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)

@@ -24,9 +24,6 @@ WARMUP_PIXELS = 1 << 15  # of the first batch in each precision: 32 images of 32
 STEPS = 2  # timed steps in each precision, on whole batches
 MAX_SLOWDOWN = 1.5  # of bf16 against f32 on a CPU, above which the measurement ends
 
-Asked = PrecisionOption
-has_bf16 = has_autocast
-
 
 @dataclass(frozen=True)
 class PrecisionChoice:
@@ -51,7 +48,7 @@ def choose_precision(
     if requested not in get_args(PrecisionOption):
         raise ValueError(f"unknown precision {requested!r}: one of {', '.join(get_args(PrecisionOption))}")
     if requested == "auto":
-        if not has_bf16(device):
+        if not has_autocast(device):
             return PrecisionChoice("f32", {})
         times = measure()
         return PrecisionChoice("bf16" if times["bf16"] < times["f32"] else "f32", times)

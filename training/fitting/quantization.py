@@ -13,23 +13,23 @@ from model.engines.quantization import ranges_of
 from model.engines.torch_engine import TorchEngine
 from model.metadata import THRESHOLD, CheckpointMetadata, Range
 from model.predictor import Predictor
+from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
-from training.data.sources import Source
 from training.evaluation.metrics import mean_interval
 
-CALIBRATED = 512
+RANGE_SAMPLE = 512
 
 
-def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
+def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
     """The checkpoint with int8 ranges and a record of bf16 and int8 beside f32; the weights stay as they are.
 
-    source: what the checkpoint was trained on. Ranges come from 512 of the pictures that were trained on, the
-    record from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
-    if slowly. Raises DataError where the source does not hold these pictures.
+    dataset: what the checkpoint was trained on. Ranges come from 512 of its training pictures, the record
+    from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
+    if slowly. Raises DataError where the dataset does not hold these pictures.
     """
     metadata = plain.metadata
-    training, validation = shares(metadata, source)
-    checkpoint = plain.updated(int8=int8_ranges(plain, training.subsample(CALIBRATED).images))
+    training, validation = original_split(metadata, dataset)
+    checkpoint = plain.updated(int8=int8_ranges(plain, training.subsample(RANGE_SAMPLE).images))
     engines: dict[str, Engine] = {
         "bf16": TorchEngine(plain, "cpu", "bf16"),
         "int8": OpenVinoEngine(checkpoint, "int8"),
@@ -38,24 +38,24 @@ def quantise(plain: Checkpoint, source: Source) -> Checkpoint:
     record = {}
     for name, engine in engines.items():
         z = Predictor(metadata, engine).logits(validation.images)
-        record[name] = {"split": "validation"} | cost(metadata, z, reference, validation.labels)
+        record[name] = {"split": "validation"} | precision_loss(metadata, z, reference, validation.labels)
     return checkpoint.updated(metrics=metadata.metrics | {"precisions": record})
 
 
-def shares(checkpoint: CheckpointMetadata, source: Source) -> tuple[LabelledImages, LabelledImages]:
+def original_split(checkpoint: CheckpointMetadata, dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
     """The pictures that a checkpoint was trained on, and those that it was validated with.
 
-    Drawn again as training.fitting.run drew them. Raises DataError where they are not the same pictures.
+    Split again as training.fitting.run did. Raises DataError where they are not the same pictures.
     """
     recipe, recorded = checkpoint.recipe, checkpoint.data.get("validation", {}).get("sha256")
     if recorded is None or not {"validation_fraction", "seed"} <= recipe.keys():
         raise DataError("this checkpoint does not say which pictures it was validated with")
-    sound = deduplicate(source.pictures, source.elsewhere).pictures
-    training, validation = train_val_split(sound, recipe["validation_fraction"], recipe["seed"])
+    clean = deduplicate(dataset.pictures, dataset.excluded).pictures
+    training, validation = train_val_split(clean, recipe["validation_fraction"], recipe["seed"])
     if validation.digest() != recorded:
         raise DataError(
-            "this checkpoint was validated with other pictures: --data has to be the data, and --target the "
-            "target, that it was trained on, or pictures that it knows would be taken for unseen ones"
+            "this checkpoint was validated with other pictures: give the --data and --target that it was "
+            "trained with, or its training pictures would be taken for unseen ones"
         )
     return training, validation
 
@@ -77,12 +77,12 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
     return ranges_of(found)
 
 
-def cost(
+def precision_loss(
     metadata: CheckpointMetadata, z: np.ndarray, reference: np.ndarray, labels: np.ndarray
 ) -> dict[str, Any]:
-    """What logits (N,) lose against the reference's: points of accuracy, and the share answered otherwise.
+    """Accuracy lost by logits (N,) against the reference's, in points, and the fraction of other answers.
 
-    labels: 0 or 1, of shape (N,), by the words of the data itself, whatever label 1 is in truth. The interval
+    labels: 0 or 1, of shape (N,), as the dataset has them, whichever class its label 1 is. The interval
     is at 95 %, that of a difference between paired shares (Wald's; see training.evaluation.robustness).
     """
     one, other = (metadata.probability(part) >= THRESHOLD for part in (z, reference))

@@ -13,10 +13,10 @@ from model.checkpoint import Checkpoint, as_saved
 from model.metadata import CheckpointMetadata, Label
 from model.predictor import Predictor
 from model.tensors import to_arrays
+from training.data.datasets import Dataset
 from training.data.labelled_images import LabelledImages, deduplicate, folds, train_val_split
-from training.data.reports import listed, write_csv, write_json
-from training.data.sources import Source
-from training.evaluation.audit import Audit, audit, own_error
+from training.data.reports import truncate_list, write_csv, write_json
+from training.evaluation.audit import Audit, audit, validation_error
 from training.evaluation.evaluate import evaluate
 from training.evaluation.ood import fit_detector
 from training.fitting import loop
@@ -25,14 +25,14 @@ from training.fitting.history import write_history
 from training.fitting.initial_weights import initial_weights, negate_inverted_head
 from training.fitting.recipes import Recipe
 
-AUDITED = 2000
-SURVEYED = 10_000  # trained pictures that the domain is fitted to
+LABEL_CHECK_SAMPLE = 2000
+DETECTOR_SAMPLE = 10_000  # training pictures that the OOD detector is fitted to
 MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is told besides its recipe and its pictures.
+    """The options of a run, besides its recipe and its pictures.
 
     init: see initial_weights; None for the recipe's own. precision: see training.fitting.precision.
     """
@@ -43,28 +43,28 @@ class Options:
     precision: str = "auto"
 
 
-def run(recipe: Recipe, source: Source, out: Path, options: Options, positive_class: Label) -> Checkpoint:
+def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_class: Label) -> Checkpoint:
     """Train and write `out`, and beside it `history.csv`, `metrics.json` and `validation.csv`.
 
-    Calibration, domain and figures are of the weights as the file holds them; the table of epochs is not.
-    positive_class: what label 1 of the source is by the words of this project.
+    Calibration, OOD detector and metrics are of the weights as saved, in float16; the history of epochs is of
+    those in float32. positive_class: the class, REAL or FAKE, of the dataset's label 1.
     """
     start = time.monotonic()
-    sound, record = _sound(source)
-    training, validation = train_val_split(sound, recipe.validation_fraction, recipe.seed)
+    clean, record = _clean(dataset)
+    training, validation = train_val_split(clean, recipe.validation_fraction, recipe.seed)
     print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
-    record |= {"training": _record(training), "validation": _record(validation)}
-    trained, checkpoint = _trained(recipe, training, validation, state_path(out), options)
+    record |= {"training": _summary(training), "validation": _summary(validation)}
+    trained, checkpoint = _fit(recipe, training, validation, state_path(out), options)
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
     _, means = predictor.forward(validation.images)
-    _, means_trained_on = predictor.forward(training.subsample(SURVEYED).images)
+    _, train_means = predictor.forward(training.subsample(DETECTOR_SAMPLE).images)
     checkpoint = checkpoint.updated(
-        ood_detector=fit_detector(means_trained_on, means),
+        ood_detector=fit_detector(train_means, means),
         positive_class=positive_class,
-        data={"kind": source.kind, "label_1": positive_class} | record,
+        data={"kind": dataset.kind, "label_1": positive_class} | record,
     )
     found = evaluate(Predictor(checkpoint.metadata, predictor.engine), validation, positive_class)
-    checkpoint = checkpoint.updated(metrics={"validation": found.figures})
+    checkpoint = checkpoint.updated(metrics={"validation": found.metrics})
     write_history(trained.history, out.with_name("history.csv"))
     _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
     checkpoint.save(out)
@@ -86,82 +86,83 @@ def state_path(out: Path) -> Path:
 
 
 def cross_validate(
-    recipe: Recipe, source: Source, count: int, out: Path, options: Options
+    recipe: Recipe, dataset: Dataset, count: int, out: Path, options: Options
 ) -> tuple[LabelledImages, np.ndarray]:
-    """Train `count` times, each time leaving out another part of equal shares of each class.
+    """Stratified k-fold cross-validation with `count` folds.
 
-    Returns the pictures, and for each the probability of label 1, in [0, 1], by the one model that
-    it had no part in: neither in training nor in the choice of epoch and calibration, which falls to
-    a validation split of the rest.
+    Returns the pictures, and for each the probability of label 1, in [0, 1], by the model of the fold that it
+    was held out from. Epoch and calibration are chosen on a validation split of the other folds.
     """
-    sound, _ = _sound(source)
-    predictions, raw = np.empty(len(sound)), np.empty(len(sound))
-    for number, (rest, held) in enumerate(folds(sound, count, recipe.seed), 1):
+    clean, _ = _clean(dataset)
+    predictions, raw = np.empty(len(clean)), np.empty(len(clean))
+    for number, (rest, held) in enumerate(folds(clean, count, recipe.seed), 1):
         print(f"fold {number} of {count}", flush=True)
         training, validation = train_val_split(rest, recipe.validation_fraction, recipe.seed)
         state = out / f"fold-{number}.resume"
-        trained, checkpoint = _trained(recipe, training, validation, state, options)
+        trained, checkpoint = _fit(recipe, training, validation, state, options)
         options = replace(options, precision=trained.precision.precision)  # the same in all folds
-        z = Predictor.from_checkpoint(checkpoint, options.device).logits(sound.images[held])
+        z = Predictor.from_checkpoint(checkpoint, options.device).logits(clean.images[held])
         predictions[held], raw[held] = checkpoint.metadata.probability(z), checkpoint.metadata.uncalibrated(z)
         state.unlink()
-    _write_predictions(out / "validation.csv", sound, predictions, raw)
-    return sound, predictions
+    _write_predictions(out / "validation.csv", clean, predictions, raw)
+    return clean, predictions
 
 
 def audit_labels(pictures: LabelledImages, device: str) -> Audit | None:
-    """What the shipped model makes of a sample of the labels; None where it is not there to be asked.
+    """The audit of a sample of the labels by the shipped model; None where there is no shipped model.
 
     The pictures are of the shipped model's size.
     """
     if not SHIPPED.is_file():
         return None
     predictor = Predictor.load(SHIPPED, device)
-    sample = pictures.subsample(AUDITED)
-    return audit(predictor.predict_proba(sample.images), sample.labels, own_error(predictor.metadata))
+    sample = pictures.subsample(LABEL_CHECK_SAMPLE)
+    return audit(predictor.predict_proba(sample.images), sample.labels, validation_error(predictor.metadata))
 
 
-def _sound(source: Source) -> tuple[LabelledImages, dict[str, Any]]:
-    """The pictures that may be trained on or held out, and the record of those that may not."""
-    sound, leaked, repeats, contradictions = deduplicate(source.pictures, source.elsewhere)
+def _clean(dataset: Dataset) -> tuple[LabelledImages, dict[str, Any]]:
+    """The pictures without duplicates and leaks, and the record of those that were dropped."""
+    clean, leaked, repeats, contradictions = deduplicate(dataset.pictures, dataset.excluded)
     print(
-        f"{len(source.pictures)} pictures; dropped {leaked} that stand in test too, {repeats} repeats and "
-        f"{len(contradictions)} that stand under both labels",
+        f"{len(dataset.pictures)} pictures; dropped {leaked} that are in the test split too, {repeats} "
+        f"repeats and {len(contradictions)} with both labels",
         flush=True,
     )
     if contradictions:
-        print(f"under both labels: {listed(contradictions, MAX_LISTED)}", file=sys.stderr)
+        print(f"with both labels: {truncate_list(contradictions, MAX_LISTED)}", file=sys.stderr)
     record = {
-        "unreadable": len(source.pictures.unreadable),
+        "unreadable": len(dataset.pictures.unreadable),
         "dropped_in_test": leaked,
         "dropped_repeats": repeats,
         "dropped_contradictions": len(contradictions),
-        "findings": {kind: len(names) for kind, names in source.findings.items()},
+        "findings": {kind: len(names) for kind, names in dataset.issues.items()},
     }
-    return sound, record
+    return clean, record
 
 
-def _record(pictures: LabelledImages) -> dict[str, Any]:
+def _summary(pictures: LabelledImages) -> dict[str, Any]:
     return {"pictures": len(pictures), "sha256": pictures.digest()}
 
 
-def _trained(
+def _fit(
     recipe: Recipe, training: LabelledImages, validation: LabelledImages, state: Path, options: Options
 ) -> tuple[loop.TrainingResult, Checkpoint]:
-    """A trained and calibrated checkpoint, label 1 being the data's own, its weights as a file has them."""
+    """A trained and calibrated checkpoint for the data's own label 1, its weights rounded as in a file."""
     init = options.init or recipe.init
-    first = initial_weights(init, recipe.architecture)
-    if first:
-        first, right = negate_inverted_head(first, recipe, training.subsample(AUDITED), options.device)
-        print(f"{len(first)} tensors start from {init}")
+    weights = initial_weights(init, recipe.architecture)
+    if weights:
+        weights, right = negate_inverted_head(
+            weights, recipe, training.subsample(LABEL_CHECK_SAMPLE), options.device
+        )
+        print(f"{len(weights)} tensors start from {init}")
         if right < 0.5:
-            print(f"they are right on {right:.1%} of these labels: the last layer starts negated")
+            print(f"they agree with {right:.1%} of these labels: the last layer starts negated")
     trained = loop.train(
         recipe,
         training,
         validation,
         state,
-        first_weights=first,
+        initial_weights=weights,
         resume=options.resume,
         device=options.device,
         precision=options.precision,

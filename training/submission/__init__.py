@@ -1,1 +1,1 @@
-"""Predictions for the hackathon, and what is handed in with them."""
+"""The hackathon's submission: predictions, README and presentation."""

@@ -1,35 +1,35 @@
-"""Predictions for a folder of pictures, as the hackathon wants them."""
+"""Predictions for a folder of pictures, for the hackathon's submission."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.predictions import Row
 from model.predictor import Predictor
-from training.data.labelled_images import DataError, picture_files, read_images
+from training.data.labelled_images import DataError, load_images, picture_files
 
 CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Inferred:
-    """rows: (file name, P(REAL)); unreadable: (file name, reason) of the files that were left out."""
+class InferenceResult:
+    """rows: (file name, P(REAL)); unreadable: (file name, reason) of the files that cannot be decoded."""
 
     rows: list[Row]
     unreadable: list[tuple[str, str]]
 
 
-def infer(folder: Path, predictor: Predictor) -> Inferred:
-    """P(REAL) of every picture in `folder`. Raises DataError where there is none that can be read."""
+def infer(folder: Path, predictor: Predictor) -> InferenceResult:
+    """P(REAL) of every picture in `folder`. Raises DataError if no picture can be decoded."""
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     files = picture_files(folder)
     rows: list[Row] = []
     unreadable: list[tuple[str, str]] = []
     for start in range(0, len(files), CHUNK):
-        part = files[start : start + CHUNK]
-        images, kept, broken = read_images(part, folder, predictor.preprocess)
-        rows += zip([part[i].name for i in kept], predictor.predict_proba(images).tolist(), strict=True)
-        unreadable += broken
+        chunk = files[start : start + CHUNK]
+        images, kept, failed = load_images(chunk, folder, predictor.preprocess)
+        rows += zip([chunk[i].name for i in kept], predictor.predict_proba(images).tolist(), strict=True)
+        unreadable += failed
     if not rows:
-        raise DataError(f"{folder} holds no picture that can be read, of {len(files)} files")
-    return Inferred(rows, unreadable)
+        raise DataError(f"{folder} has no readable picture among {len(files)} picture files")
+    return InferenceResult(rows, unreadable)

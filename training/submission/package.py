@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from model.files import atomically
-from training.data.reports import listed
+from training.data.reports import truncate_list
 from training.submission.slides import presentation
 
 MAX_LISTED = 5
 
 
 class SubmissionError(Exception):
-    """The submission cannot be made, or would not be accepted; the message says why."""
+    """The submission is incomplete or invalid; the message has the reasons."""
 
 
-def check(predictions: bytes, expected: list[str]) -> list[dict[str, Any]]:
-    """The rows of a file of predictions that names each of the `expected` pictures once.
+def check_predictions(predictions: bytes, expected: list[str]) -> list[dict[str, Any]]:
+    """The rows of a predictions file, `[{"image_id": ..., "prediction": ...}]`.
 
-    Raises SubmissionError that names all that is wrong: other JSON than
-    `[{"image_id": ..., "prediction": ...}]`, a picture twice, missing or unknown, a number that is none
-    or outside [0, 1].
+    expected: file names of the test pictures. Raises SubmissionError, which lists all errors, unless each
+    is in the file exactly once, with a number in [0, 1], and no other picture is.
     """
     try:
         rows = json.loads(predictions)
@@ -34,29 +33,28 @@ def check(predictions: bytes, expected: list[str]) -> list[dict[str, Any]]:
     ):
         raise SubmissionError('the predictions must be a list of {"image_id": ..., "prediction": ...}')
     names = [str(row["image_id"]) for row in rows]
-    faults = {
-        "named twice": {name for name in names if names.count(name) > 1},
+    errors = {
+        "duplicate": {name for name in names if names.count(name) > 1},
         "missing": set(expected) - set(names),
         "not a test picture": set(names) - set(expected),
         "without a number in [0, 1]": {
             str(row["image_id"]) for row in rows if not _is_probability(row["prediction"])
         },
     }
-    if any(faults.values()):
-        told = [f"{fault}: {listed(sorted(found), MAX_LISTED)}" for fault, found in faults.items() if found]
-        raise SubmissionError("; ".join(told))
+    if any(errors.values()):
+        parts = [f"{kind}: {truncate_list(sorted(ids), MAX_LISTED)}" for kind, ids in errors.items() if ids]
+        raise SubmissionError("; ".join(parts))
     return rows
 
 
-def build(path: Path, team: str, predictions: bytes, expected: list[str], run: Path) -> None:
+def build_zip(path: Path, team: str, predictions: bytes, expected: list[str], run: Path) -> None:
     """Check the predictions and write the ZIP to `path`. Raises SubmissionError.
 
-    run: a run folder with `metrics.json`, `history.csv` and the plots, which the presentation and
-    the README tell of.
+    run: a run folder; `metrics.json` and the plots go into the README and the presentation.
     """
-    rows = check(predictions, expected)
+    rows = check_predictions(predictions, expected)
     if not (run / "metrics.json").is_file():
-        raise SubmissionError(f"{run} holds no metrics.json: name the run folder of a training with --run")
+        raise SubmissionError(f"{run} has no metrics.json: give the run folder of `train` as --run")
     report = json.loads((run / "metrics.json").read_text())
     slides = io.BytesIO()
     presentation(team, report, run, len(rows)).save(slides)
@@ -73,18 +71,18 @@ def _is_probability(value: object) -> bool:
 
 
 def _readme(team: str, report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    scores, recipe = report["validation"], report["recipe"]
-    low, high = scores["accuracy_interval"]
+    metrics, recipe = report["validation"], report["recipe"]
+    low, high = metrics["accuracy_interval"]
     above = sum(row["prediction"] >= 0.5 for row in rows)
     return f"""# {team}
 
-`{team}_prediction.json` holds {len(rows)} predictions, numbers from 0 to 1; {above} are 0.5 or more.
-`{team}_presentation.pptx` tells how they were made.
+`{team}_prediction.json` has {len(rows)} predictions, numbers from 0 to 1; {above} are 0.5 or more.
+`{team}_presentation.pptx` describes the method and the results.
 
-Model: ResNet18, recipe `{recipe["name"]}`, first weights `{recipe["init"]}`, trained on
-{report["data"]["training"]["pictures"]} pictures. On {scores["pictures"]} validation pictures that it was
-not trained on: accuracy {scores["accuracy"]:.2%} (95 % interval {low:.2%} to {high:.2%}),
-AUROC {scores["auroc"]:.4f}.
+Model: ResNet18, recipe `{recipe["name"]}`, initial weights `{recipe["init"]}`, trained on
+{report["data"]["training"]["pictures"]} pictures. On {metrics["pictures"]} validation pictures that it was
+not trained on: accuracy {metrics["accuracy"]:.2%} (95 % interval {low:.2%} to {high:.2%}),
+AUROC {metrics["auroc"]:.4f}.
 
-Label 1 ("real") of the training data is {report["data"]["label_1"]} by what its pictures show.
+The pictures with label 1 ("real") in the training data are {report["data"]["label_1"]} pictures.
 """

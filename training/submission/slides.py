@@ -1,4 +1,4 @@
-"""The presentation of a run: a few slides made from its own figures and plots."""
+"""The presentation of a run: slides of its metrics and plots."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from pptx.util import Inches, Pt
 
 TITLE_ONLY, TITLE, BULLETS = 5, 0, 1  # of python-pptx's default template
 
-FIGURES = (
+METRICS = (
     ("accuracy", "Accuracy", ".2%"),
     ("precision", "Precision", ".4f"),
     ("recall", "Recall", ".4f"),
@@ -21,13 +21,13 @@ FIGURES = (
 
 
 def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -> Deck:
-    """Slides on problem, method, curves, results and limits.
+    """Slides on problem, method, learning curves, results and limits.
 
-    report: the run's `metrics.json`; run: its folder, whose plots are shown where they are there;
+    report: the run's `metrics.json`; run: its folder, whose plots are shown if they exist;
     predicted: the number of test pictures.
     """
     deck = Presentation()
-    recipe, data, scores = report["recipe"], report["data"], report["validation"]
+    recipe, data, metrics = report["recipe"], report["data"], report["validation"]
     slide = deck.slides.add_slide(deck.slide_layouts[TITLE])
     slide.shapes.title.text = "Photograph or generated?"
     slide.placeholders[1].text = f"{team}\n{predicted} predictions by a ResNet18"
@@ -35,10 +35,10 @@ def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -
         deck,
         "The problem",
         [
-            "Given a 32x32 picture, say how likely it is that the hackathon calls it real",
+            "Given a 32x32 picture, predict the probability of the hackathon's label real",
             f"Training data: {data['kind']}, {data['training']['pictures']} pictures to train on, "
-            f"{data['validation']['pictures']} held out, drawn once, in equal shares of each class",
-            f"Label 1 of the data is {data['label_1']} by what its pictures show",
+            f"{data['validation']['pictures']} for validation, drawn once, stratified by class",
+            f"The pictures with label 1 in the data are {data['label_1']} pictures",
         ],
     )
     architecture = recipe["architecture"]
@@ -47,25 +47,25 @@ def presentation(team: str, report: dict[str, Any], run: Path, predicted: int) -
         "The method",
         [
             f"ResNet18, {architecture['stem']} stem, {architecture['head']} head, input "
-            f"{recipe['preprocess']['size']} px; first weights: {recipe['init']}",
+            f"{recipe['preprocess']['size']} px; initial weights: {recipe['init']}",
             f"Binary cross-entropy, {recipe['optimizer'].upper()}, learning rate "
             f"{recipe['learning_rate']:g}, batch {recipe['batch_size']}",
-            f"Best of its epochs by validation loss: {report['best_epoch']}; "
-            f"{report['seconds'] / 60:.0f} minutes in all",
-            f"Confidence calibrated by a map fitted on the {scores['pictures']} held-out pictures",
+            f"Best epoch by validation loss: {report['best_epoch']}; "
+            f"{report['seconds'] / 60:.0f} minutes in total",
+            f"Confidence calibrated on the {metrics['pictures']} validation pictures",
         ],
     )
     _pictures(deck, "Training", [run / "loss_curve.png", run / "accuracy_curve.png"])
-    _results(deck, scores)
-    _pictures(deck, "Where it errs, and how sure it is", [run / "confusion.png", run / "reliability.png"])
+    _results(deck, metrics)
+    _pictures(deck, "Confusion matrix and calibration", [run / "confusion.png", run / "reliability.png"])
     _bullets(
         deck,
         "Limits",
         [
-            "The epoch and the calibration were chosen on the validation pictures, so their figures are a "
-            "little too good",
-            "One generator (Stable Diffusion 1.4), ten classes, 32x32 pixels: nothing is known of others",
-            "It is evidence, not proof",
+            "Epoch and calibration were chosen on the validation pictures, so their metrics are slightly "
+            "optimistic",
+            "One generator (Stable Diffusion 1.4), ten classes, 32x32 pixels: not tested on others",
+            "A prediction is evidence, not proof",
         ],
     )
     return deck
@@ -84,24 +84,24 @@ def _bullets(deck: Deck, title: str, lines: list[str]) -> None:
 
 
 def _pictures(deck: Deck, title: str, paths: list[Path]) -> None:
-    slide = _titled(deck, title)
-    for place, path in enumerate(path for path in paths if path.is_file()):
-        slide.shapes.add_picture(str(path), Inches(0.3 + 4.75 * place), Inches(1.9), width=Inches(4.65))
+    slide = _slide_with_title(deck, title)
+    for position, path in enumerate(path for path in paths if path.is_file()):
+        slide.shapes.add_picture(str(path), Inches(0.3 + 4.75 * position), Inches(1.9), width=Inches(4.65))
 
 
-def _results(deck: Deck, scores: dict[str, Any]) -> None:
-    slide = _titled(deck, f"Results on {scores['pictures']} validation pictures")
-    frame = slide.shapes.add_table(len(FIGURES) + 1, 3, Inches(1), Inches(1.8), Inches(8), Inches(4))
+def _results(deck: Deck, metrics: dict[str, Any]) -> None:
+    slide = _slide_with_title(deck, f"Results on {metrics['pictures']} validation pictures")
+    frame = slide.shapes.add_table(len(METRICS) + 1, 3, Inches(1), Inches(1.8), Inches(8), Inches(4))
     rows = [("", "value", "95 % interval")]
-    for name, title, form in FIGURES:
-        low, high = scores[f"{name}_interval"]
-        rows.append((title, f"{scores[name]:{form}}", f"{low:{form}} to {high:{form}}"))
+    for name, title, spec in METRICS:
+        low, high = metrics[f"{name}_interval"]
+        rows.append((title, f"{metrics[name]:{spec}}", f"{low:{spec}} to {high:{spec}}"))
     for row, cells in enumerate(rows):
         for column, text in enumerate(cells):
             frame.table.cell(row, column).text = text
 
 
-def _titled(deck: Deck, title: str) -> Slide:
+def _slide_with_title(deck: Deck, title: str) -> Slide:
     slide = deck.slides.add_slide(deck.slide_layouts[TITLE_ONLY])
     slide.shapes.title.text = title
     return slide

@@ -6,7 +6,7 @@ from training.data.jpeg import jpeg_reencode
 from training.data.overlap import MATCH_RMSE, nearest
 
 
-def test_the_nearest_and_how_far_it_is() -> None:
+def test_nearest_neighbour_and_its_distance() -> None:
     others = np.stack([noise(seed) for seed in range(40)])
     pictures = others[[7, 3]].copy()
     pictures[1] += 2 * (pictures[1] < 128).astype(np.uint8)
@@ -18,7 +18,7 @@ def test_the_nearest_and_how_far_it_is() -> None:
     assert distance[1] == pytest.approx(exact, rel=0.01)
 
 
-def test_another_decoder_or_a_good_jpeg_is_the_same_picture_and_another_picture_is_not() -> None:
+def test_a_jpeg_of_high_quality_matches_and_another_picture_does_not() -> None:
     others = np.stack([noise(seed) for seed in range(40)])
     saved = np.stack([jpeg_reencode(picture, 95) for picture in others[:5]])
     index, distance = nearest(saved, others)

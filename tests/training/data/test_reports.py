@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from training.data.reports import listed, write_csv, write_json
+from training.data.reports import truncate_list, write_csv, write_json
 
 
 def test_json_and_csv(tmp_path: Path) -> None:
@@ -11,6 +11,6 @@ def test_json_and_csv(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text().splitlines() == ["name,p", '"one, two",0.5']
 
 
-def test_long_lists_are_cut_short() -> None:
-    assert listed(["a", "b"], 2) == "a, b"
-    assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+def test_long_lists_are_truncated() -> None:
+    assert truncate_list(["a", "b"], 2) == "a, b"
+    assert truncate_list(["a", "b", "c"], 2) == "a, b and 1 more"

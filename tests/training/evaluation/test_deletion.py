@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +10,8 @@ from tests.pictures import noise
 from training.evaluation.deletion import deletion, describe
 
 
-class Spotter(Predictor):
-    """Its logit is how bright the brightest spot is, and its heat map says so."""
+class MaxBrightness(Predictor):
+    """The logit is the brightness of the brightest pixel, the heat map that of each pixel."""
 
     def logits(self, pictures: np.ndarray) -> np.ndarray:  # type: ignore[override]
         return pictures.max((1, 2, 3)) / 10
@@ -24,8 +23,8 @@ class Spotter(Predictor):
         return pictures.mean(3).astype(np.float32) / 255
 
 
-def spotted() -> np.ndarray:
-    """Dark pictures, each with one bright spot."""
+def pictures_with_spot() -> np.ndarray:
+    """Dark pictures with one bright spot each."""
     random = np.random.default_rng(0)
     images = random.integers(0, 60, (40, 32, 32, 3), dtype=np.uint8)
     for image in images:
@@ -34,52 +33,52 @@ def spotted() -> np.ndarray:
     return images
 
 
-def test_without_what_matters_the_logit_falls(random_checkpoint: Checkpoint) -> None:
-    images = spotted()
-    found = deletion(
-        Spotter.from_checkpoint(random_checkpoint.updated(calibration=Calibration(2.0)), "cpu"), images
+def test_the_logit_drops_without_the_brightest_pixels(random_checkpoint: Checkpoint) -> None:
+    images = pictures_with_spot()
+    result = deletion(
+        MaxBrightness.from_checkpoint(random_checkpoint.updated(calibration=Calibration(2.0)), "cpu"), images
     )
-    assert (25 - 20) / 2 < found["hottest"]["fall"] < 25 / 2
-    assert found["elsewhere"]["fall"] < found["hottest"]["fall"] / 2
-    assert found["patches"]["fall"] < found["hottest"]["fall"] / 2
-    assert found["coldest"]["fall"] == pytest.approx(0)
-    assert found["pictures"] == 40
-    assert f"{found['hottest']['fall']:6.2f}" in describe(found)
+    assert (25 - 20) / 2 < result["highest"]["drop"] < 25 / 2
+    assert result["other_picture"]["drop"] < result["highest"]["drop"] / 2
+    assert result["random_patches"]["drop"] < result["highest"]["drop"] / 2
+    assert result["lowest"]["drop"] == pytest.approx(0)
+    assert result["pictures"] == 40
+    assert f"{result['highest']['drop']:6.2f}" in describe(result)
 
 
 @pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 @pytest.mark.parametrize(
     "change", [{"calibration": Calibration(2.0, shift=shift)} for shift in (-20.0, 0.0, 20.0)]
 )
-def test_it_is_the_answered_labels_logit(
+def test_the_logit_is_that_of_the_predicted_label(
     change: dict, positive_class: str, random_checkpoint: Checkpoint
 ) -> None:
-    """All logits are above 0 and fall without the spot; that is a rise for label 0."""
-    spotter = Spotter.from_checkpoint(
+    """Without the spot all logits drop, which is a rise of label 0's logit."""
+    predictor = MaxBrightness.from_checkpoint(
         random_checkpoint.updated(positive_class=positive_class, **change), "cpu"
     )
-    images = spotted()
-    answered = {spotter.decide(p).label for p in spotter.metadata.probability(spotter.logits(images))}
-    assert len(answered) == 1
-    fall = deletion(spotter, images)["hottest"]["fall"]
-    assert (fall > 1) == (answered == {positive_class})
-    assert (fall < -1) == (answered != {positive_class})
+    images = pictures_with_spot()
+    predicted = {predictor.decide(p).label for p in predictor.metadata.probability(predictor.logits(images))}
+    assert len(predicted) == 1
+    drop = deletion(predictor, images)["highest"]["drop"]
+    assert (drop > 1) == (predicted == {positive_class})
+    assert (drop < -1) == (predicted != {positive_class})
 
 
 @pytest.mark.parametrize("size", [30, 33])
-def test_sides_that_are_no_multiple_of_a_patch(size: int, random_checkpoint: Checkpoint) -> None:
+def test_sides_that_are_no_multiple_of_the_patch(size: int, random_checkpoint: Checkpoint) -> None:
     other = random_checkpoint.updated(preprocess=Preprocess(size))
-    found = deletion(
+    result = deletion(
         Predictor.from_checkpoint(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)])
     )
-    assert found["patches"]["fall"] != 0
+    assert result["random_patches"]["drop"] != 0
 
 
 def test_on_a_real_network(random_checkpoint: Checkpoint) -> None:
     torch.manual_seed(0)
-    found = deletion(
+    result = deletion(
         Predictor.from_checkpoint(random_checkpoint, "cpu"), np.stack([noise(seed) for seed in range(6)])
     )
-    for name in ("hottest", "elsewhere", "patches", "coldest"):
-        low, high = found[name]["interval"]
-        assert low <= found[name]["fall"] <= high
+    for name in ("highest", "other_picture", "random_patches", "lowest"):
+        low, high = result[name]["drop_interval"]
+        assert low <= result[name]["drop"] <= high

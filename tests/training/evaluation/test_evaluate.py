@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,7 @@ from model.checkpoint import Checkpoint
 from model.predictor import Predictor
 from tests.pictures import noise
 from training.data.labelled_images import LabelledImages
-from training.evaluation.evaluate import describe_more, evaluate
+from training.evaluation.evaluate import describe_extra, describe_positive_class, evaluate
 from training.evaluation.metrics import expected_calibration_error
 from training.evaluation.ood import fit_detector
 
@@ -19,45 +17,48 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     z, means = plain.forward(images)
     labels = (z > np.median(z)).astype(np.uint8)
     pictures = LabelledImages(images, labels, [str(i) for i in range(20)], [])
-    found = evaluate(plain, pictures)
-    assert "in_domain" not in found.figures
-    assert "unknown" in describe_more(found.figures)
-    assert found.figures["ece_uncalibrated"] == found.figures["ece"]
+    result = evaluate(plain, pictures)
+    assert "in_domain" not in result.metrics
+    assert "unknown" in describe_extra(result.metrics)
+    assert result.metrics["ece_uncalibrated"] == result.metrics["ece"]
 
-    knowing = replace(
-        random_checkpoint, calibration=Calibration(0.1), ood_detector=fit_detector(means[:10], means[:10])
+    calibrated = random_checkpoint.updated(
+        calibration=Calibration(0.1), ood_detector=fit_detector(means[:10], means[:10])
     )
-    found = evaluate(Predictor.from_checkpoint(knowing, "cpu"), pictures)
-    np.testing.assert_allclose(found.uncalibrated, 1 / (1 + np.exp(-z)))
-    np.testing.assert_allclose(found.predictions, 1 / (1 + np.exp(-z / 0.1)))
-    assert found.figures["ece_uncalibrated"] == pytest.approx(
-        expected_calibration_error(found.uncalibrated, labels)
+    result = evaluate(Predictor.from_checkpoint(calibrated, "cpu"), pictures)
+    np.testing.assert_allclose(result.uncalibrated, 1 / (1 + np.exp(-z)))
+    np.testing.assert_allclose(result.predictions, 1 / (1 + np.exp(-z / 0.1)))
+    assert result.metrics["ece_uncalibrated"] == pytest.approx(
+        expected_calibration_error(result.uncalibrated, labels)
     )
-    assert found.figures["ece_uncalibrated"] != found.figures["ece"]
-    assert 0.5 <= found.figures["in_domain"] <= 1
-    assert f"{found.figures['in_domain']:.2%}" in describe_more(found.figures)
+    assert result.metrics["ece_uncalibrated"] != result.metrics["ece"]
+    assert 0.5 <= result.metrics["in_domain"] <= 1
+    assert f"{result.metrics['in_domain']:.2%}" in describe_extra(result.metrics)
 
-    turned = evaluate(Predictor.from_checkpoint(knowing, "cpu"), pictures, "FAKE")
-    assert turned.figures["accuracy"] == pytest.approx(1 - found.figures["accuracy"])
+    complement = evaluate(Predictor.from_checkpoint(calibrated, "cpu"), pictures, "FAKE")
+    assert complement.metrics["accuracy"] == pytest.approx(1 - result.metrics["accuracy"])
 
 
-def test_both_classes_are_of_the_answers_that_are_given(random_checkpoint: Checkpoint) -> None:
-    """At the threshold itself too, where P(REAL) is 1/2."""
+def test_accuracy_of_both_classes_is_that_of_the_decisions(random_checkpoint: Checkpoint) -> None:
+    """Also at the threshold, where P(REAL) is 1/2."""
     z = [0.0, -1, 1, 0]
 
     class Fixed:
-        name = "fixed"
-
         def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
             return np.array(z), np.zeros((len(batch), 1), np.float32)
 
-    predictor = Predictor(random_checkpoint, Fixed())  # type: ignore[arg-type]
+    predictor = Predictor(random_checkpoint.metadata, Fixed())  # type: ignore[arg-type]
     images = np.stack([noise(seed) for seed in range(4)])
-    pictures = LabelledImages(images, np.array([1, 0, 1, 0], np.uint8), [""] * 4, [])
-    answers = [predictor.decide(p).label for p in predictor.predict_proba(images)]
+    labels = np.array([1, 0, 1, 0], np.uint8)
+    pictures = LabelledImages(images, labels, [""] * 4, [])
+    decisions = [predictor.decide(p).label for p in predictor.predict_proba(images)]
     for positive_class in ("REAL", "FAKE"):
-        found = evaluate(predictor, pictures, positive_class)  # type: ignore[arg-type]
-        right = [
-            (answer == positive_class) == label for answer, label in zip(answers, [1, 0, 1, 0], strict=True)
-        ]
-        assert found.figures["accuracy"] == np.mean(right)
+        result = evaluate(predictor, pictures, positive_class)  # type: ignore[arg-type]
+        predicted = np.array([decision == positive_class for decision in decisions])
+        assert result.metrics["accuracy"] == np.mean(predicted == labels)
+
+
+def test_description_of_the_positive_class(random_checkpoint: Checkpoint) -> None:
+    assert "no record of what label 1 means" in describe_positive_class(random_checkpoint.metadata)
+    inverted = random_checkpoint.updated(data={"label_1": "FAKE"}, positive_class="FAKE")
+    assert "Label 1 means FAKE" in describe_positive_class(inverted.metadata)

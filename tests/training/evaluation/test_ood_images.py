@@ -3,7 +3,7 @@ import numpy as np
 from training.evaluation.ood_images import KINDS, SIDES, ood_images
 
 
-def test_kinds_are_different_pictures_by_the_seed() -> None:
+def test_pictures_differ_and_are_reproducible() -> None:
     pictures = ood_images(12)
     assert list(pictures) == list(KINDS)
     for drawn in pictures.values():
@@ -17,7 +17,7 @@ def test_kinds_are_different_pictures_by_the_seed() -> None:
         assert not any(np.array_equal(a, b) for a, b in zip(drawn, other[kind], strict=True))
 
 
-def test_kinds_are_what_they_are_called() -> None:
+def test_kinds_match_their_names() -> None:
     pictures = ood_images(12)
     assert all(np.ptp(picture, axis=(0, 1)).max() == 0 for picture in pictures["flat colour"])
     for picture in pictures["checkerboard"]:

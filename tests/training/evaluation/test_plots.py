@@ -6,33 +6,33 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from training.data.labelled_images import DataError
-from training.evaluation.plots import plot_run, reliability
+from training.evaluation.plots import plot_run, reliability_diagram
 
 
-def test_five_plots_that_show_something(run: Path) -> None:
-    drawn = plot_run(run)
+def test_five_plots_that_are_not_blank(run: Path) -> None:
+    paths = plot_run(run)
     names = ["loss_curve", "accuracy_curve", "confusion", "roc", "reliability"]
-    assert [path.name for path in drawn] == [f"{name}.png" for name in names]
-    for path in drawn:
+    assert [path.name for path in paths] == [f"{name}.png" for name in names]
+    for path in paths:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         assert pixels.shape[1] > 700
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
 
 
-def test_what_is_there_is_drawn(run: Path) -> None:
+def test_missing_files_are_skipped(run: Path) -> None:
     (run / "history.csv").unlink()
     assert len(plot_run(run)) == 3
 
 
-def test_runs_of_older_versions_are_drawn_too(run: Path) -> None:
+def test_runs_of_older_versions(run: Path) -> None:
     lines = (run / "validation.csv").read_text().splitlines()
     (run / "validation.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
     (run / "history.csv").unlink()
     assert (run / "reliability.png") in plot_run(run)
 
 
-def test_other_folders_are_told(tmp_path: Path) -> None:
+def test_other_folders_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a run folder"):
         plot_run(tmp_path)
     (tmp_path / "history.csv").write_text("epoch,train_loss\n")
@@ -44,7 +44,7 @@ def test_reliability_by_hand() -> None:
     axes = Figure().add_subplot()
     calibrated = np.array([0.9, 0.9, 0.9, 0.9, 0.6])
     curves = {"before": np.array([0.99, 0.99, 0.99, 0.99, 0.8]), "after": calibrated}
-    reliability(axes, curves, np.array([1, 1, 1, 0, 1]))
+    reliability_diagram(axes, curves, np.array([1, 1, 1, 0, 1]))
     for line, expected in ((1, [0.8, 0.99]), (2, [0.6, 0.9])):
         x, y = axes.lines[line].get_data()
         assert np.asarray(x).tolist() == pytest.approx(expected)

@@ -8,14 +8,14 @@ from PIL import Image
 from model.checkpoint import Checkpoint
 from model.predictor import Prediction, Predictor
 from tests.pictures import encode, noise
-from training.evaluation.robustness import CHANGES, describe, other_decoder, robustness
+from training.evaluation.robustness import CORRUPTIONS, describe, libjpeg9_decoder, robustness
 
 
 class Brightness:
     """P(REAL) is the mean brightness; pictures of another size than 32x32 are out of its domain."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.metadata = checkpoint
+        self.metadata = checkpoint.metadata
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         sides = np.array([picture.shape[0] for picture in pictures])
@@ -27,7 +27,7 @@ def test_the_table_by_hand(random_checkpoint: Checkpoint) -> None:
     labels = np.array([0, 0, 1, 1])
     predictor: Any = Brightness(random_checkpoint)
     table = robustness(predictor, images, labels)
-    assert list(table) == list(CHANGES)
+    assert list(table) == list(CORRUPTIONS)
     assert next(iter(table.values())) == {
         "accuracy": 1.0,
         "drop": 0.0,
@@ -45,20 +45,20 @@ def test_the_table_by_hand(random_checkpoint: Checkpoint) -> None:
     assert describe(table).endswith("unknown")
 
 
-def test_changes_do_what_their_names_say() -> None:
+def test_corruptions_match_their_names() -> None:
     picture = Image.fromarray(noise(1))
-    changed = {name: change(picture, np.random.default_rng(0)) for name, change in CHANGES.items()}
-    pixels = {name: np.asarray(image).astype(float) for name, image in changed.items()}
+    corrupted = {name: corrupt(picture, np.random.default_rng(0)) for name, corrupt in CORRUPTIONS.items()}
+    pixels = {name: np.asarray(image).astype(float) for name, image in corrupted.items()}
     before = pixels["as they are"]
     np.testing.assert_array_equal(before, np.asarray(picture))
-    far = {name: np.abs(p - before).mean() for name, p in pixels.items() if p.shape == before.shape}
-    assert far["JPEG, quality 90"] < far["JPEG, quality 50"] < far["JPEG, quality 30"]
-    assert 0 < far["Gaussian blur, 0.5 px"] < far["Gaussian blur, 1 px"]
+    distance = {name: np.abs(p - before).mean() for name, p in pixels.items() if p.shape == before.shape}
+    assert distance["JPEG, quality 90"] < distance["JPEG, quality 50"] < distance["JPEG, quality 30"]
+    assert 0 < distance["Gaussian blur, 0.5 px"] < distance["Gaussian blur, 1 px"]
     assert (pixels["noise, 5 grey levels"] - before).std() == pytest.approx(5, abs=0.5)
     assert pixels["brightness -20 %"].mean() < before.mean() < pixels["brightness +20 %"].mean()
     assert pixels["contrast -20 %"].std() < before.std() < pixels["contrast +20 %"].std()
     assert np.ptp(pixels["grey"], axis=2).max() == 0
-    sides = {name: image.size for name, image in changed.items() if image.size != (32, 32)}
+    sides = {name: image.size for name, image in corrupted.items() if image.size != (32, 32)}
     assert sides.pop("one pixel cut off each edge") == (30, 30)
     assert {name.split(",")[0]: size for name, size in sides.items()} == {
         "enlarged x2": (64, 64),
@@ -67,17 +67,17 @@ def test_changes_do_what_their_names_say() -> None:
     }
 
 
-def test_the_other_decoder_changes_chroma_by_about_a_grey_level() -> None:
+def test_libjpeg9_changes_chroma_by_about_a_grey_level() -> None:
     decoded = np.asarray(
         Image.open(io.BytesIO(encode(noise(2) // 2 + 64, "JPEG", quality=75))).convert("RGB")
     )
-    again = np.asarray(other_decoder(Image.fromarray(decoded), np.random.default_rng(0)))
+    again = np.asarray(libjpeg9_decoder(Image.fromarray(decoded), np.random.default_rng(0)))
     difference = again.astype(float) - decoded
     assert 0.3 < np.sqrt((difference**2).mean()) < 4
     assert np.abs(difference @ [0.299, 0.587, 0.114]).max() < 1
 
 
-def test_a_trained_model_reads_changed_pictures(shipped: Predictor) -> None:
+def test_the_shipped_model_on_corrupted_pictures(shipped: Predictor) -> None:
     images = np.stack([noise(seed) for seed in range(4)])
     table = robustness(shipped, images, np.array([0, 1, 0, 1]))
     assert all(0 <= row["accuracy"] <= 1 for row in table.values())

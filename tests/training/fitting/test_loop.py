@@ -191,7 +191,7 @@ def test_measuring_the_precision_does_not_change_the_result(
         measured.append(measure(*arguments))  # type: ignore[arg-type]
         return {"f32": 1.0 * len(measured), "bf16": 1.5}  # a second measurement would choose bf16
 
-    monkeypatch.setattr("training.fitting.precision.has_bf16", lambda device: True)
+    monkeypatch.setattr("training.fitting.precision.has_autocast", lambda device: True)
     monkeypatch.setattr(loop, "step_times", f32_first)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "describe", killed)

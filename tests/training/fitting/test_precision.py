@@ -25,7 +25,7 @@ def never() -> dict[str, float]:
 def test_auto_chooses_the_faster(
     f32: float, bf16: float, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "has_autocast", lambda device: True)
     found = choose_precision("auto", CPU, lambda: {"f32": f32, "bf16": bf16})
     assert found == PrecisionChoice(chosen, {"f32": f32, "bf16": bf16})  # type: ignore[arg-type]
     assert str(found) == (
@@ -34,9 +34,9 @@ def test_auto_chooses_the_faster(
 
 
 def test_nothing_is_measured_without_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    monkeypatch.setattr(precision, "has_autocast", lambda device: False)
     assert choose_precision("auto", CPU, never) == PrecisionChoice("f32", {})
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "has_autocast", lambda device: True)
     assert choose_precision("f32", CPU, never) == PrecisionChoice("f32", {})
     assert choose_precision("bf16", CPU, never) == PrecisionChoice("bf16", {})
     assert str(choose_precision("bf16", CPU, never)) == "training in bf16"

@@ -8,10 +8,10 @@ import pytest
 from model.checkpoint import Checkpoint
 from model.engines.engine import open_engine
 from tests.pictures import noise
+from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
-from training.data.sources import Source
 from training.fitting import quantization as quantising
-from training.fitting.quantization import cost, describe, quantise, shares
+from training.fitting.quantization import describe, original_split, precision_loss, quantise
 
 IMAGES = np.stack([noise(seed) for seed in range(30)])
 LABELS = (np.arange(30) % 2).astype(np.uint8)
@@ -19,15 +19,15 @@ RECIPE = {"validation_fraction": 0.2, "seed": 7}
 
 
 @pytest.fixture
-def source() -> Source:
+def dataset() -> Dataset:
     """30 pictures, and one of them again in the test split."""
     pictures = LabelledImages(IMAGES, LABELS, [str(i) for i in range(30)], [])
-    return Source("pictures", pictures, [pictures.select(np.array([4]))])
+    return Dataset("pictures", pictures, [pictures.select(np.array([4]))])
 
 
 @pytest.fixture
-def held(source: Source) -> LabelledImages:
-    sound = deduplicate(source.pictures, source.elsewhere).pictures
+def held(dataset: Dataset) -> LabelledImages:
+    sound = deduplicate(dataset.pictures, dataset.excluded).pictures
     return train_val_split(sound, RECIPE["validation_fraction"], int(RECIPE["seed"]))[1]
 
 
@@ -37,11 +37,11 @@ def trained(random_checkpoint: Checkpoint, held: LabelledImages) -> Checkpoint:
     return random_checkpoint.updated(recipe=dict(RECIPE), data=data)
 
 
-def test_a_checkpoint_that_knows_int8(trained: Checkpoint, source: Source, tmp_path: Path) -> None:
+def test_a_checkpoint_that_knows_int8(trained: Checkpoint, dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     trained.save(path)
     plain = Checkpoint.load(path)
-    found = quantise(plain, source)
+    found = quantise(plain, dataset)
     convolutions = [one for one in found.metadata.int8 if re.search("conv|downsample", one.operation)]
     assert len(convolutions) == 19  # of 20: the first of layer1 reads what was rounded before the max-pool
     assert all(one.low < one.high for one in found.metadata.int8)
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_knows_int8(trained: Checkpoint, source: Source, tmp_p
 
 
 def test_ranges_are_of_one_share_and_the_record_of_the_other(
-    trained: Checkpoint, source: Source, held: LabelledImages, monkeypatch: pytest.MonkeyPatch
+    trained: Checkpoint, dataset: Dataset, held: LabelledImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranged: list[np.ndarray] = []
     judged: list[np.ndarray] = []
@@ -81,8 +81,8 @@ def test_ranges_are_of_one_share_and_the_record_of_the_other(
     monkeypatch.setattr(quantising, "int8_ranges", remember_images)
     monkeypatch.setattr(quantising, "OpenVinoEngine", lambda *arguments: None)
     monkeypatch.setattr(quantising, "Predictor", Judge)
-    monkeypatch.setattr(quantising, "cost", remember_labels)
-    quantise(trained, source)
+    monkeypatch.setattr(quantising, "precision_loss", remember_labels)
+    quantise(trained, dataset)
     validated = {image.tobytes() for image in held.images}
     assert len(ranged[0]) == 23
     assert not {image.tobytes() for image in ranged[0]} & validated
@@ -90,21 +90,21 @@ def test_ranges_are_of_one_share_and_the_record_of_the_other(
         np.testing.assert_array_equal(part, held.labels if part.ndim == 1 else held.images)
 
 
-@pytest.mark.parametrize("change", ["seed", "pictures", "labels", "elsewhere", "bare"])
-def test_other_pictures_are_refused(change: str, trained: Checkpoint, source: Source) -> None:
-    pictures = source.pictures
+@pytest.mark.parametrize("change", ["seed", "pictures", "labels", "excluded", "bare"])
+def test_other_pictures_are_refused(change: str, trained: Checkpoint, dataset: Dataset) -> None:
+    pictures = dataset.pictures
     if change == "seed":
         trained = trained.updated(recipe=RECIPE | {"seed": 8})
     elif change == "pictures":
-        source = replace(source, pictures=pictures.select(np.arange(29)))
+        dataset = replace(dataset, pictures=pictures.select(np.arange(29)))
     elif change == "labels":
-        source = replace(source, pictures=replace(pictures, labels=1 - pictures.labels))
-    elif change == "elsewhere":
-        source = replace(source, elsewhere=[])
+        dataset = replace(dataset, pictures=replace(pictures, labels=1 - pictures.labels))
+    elif change == "excluded":
+        dataset = replace(dataset, excluded=[])
     else:
         trained = trained.updated(data={})
     with pytest.raises(DataError, match="validated with"):
-        shares(trained.metadata, source)
+        original_split(trained.metadata, dataset)
 
 
 @pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
@@ -112,7 +112,7 @@ def test_cost_by_hand(positive_class: str, random_checkpoint: Checkpoint) -> Non
     """Of label 1, whatever it is in truth."""
     labels = np.array([1, 1, 0, 0])
     metadata = random_checkpoint.updated(positive_class=positive_class).metadata
-    found = cost(metadata, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
+    found = precision_loss(metadata, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
     margin = 100 * 1.96 * 0.5 / 2  # two of four are lost
     assert found == {
         "pictures": 4,

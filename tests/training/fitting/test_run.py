@@ -15,8 +15,8 @@ from model.metadata import Label
 from model.predictor import Predictor
 from tests.pictures import noise
 from tests.trees import cifake_tree, hackathon_tree
+from training.data.datasets import Dataset, load_train
 from training.data.labelled_images import LabelledImages
-from training.data.sources import Source, read_training
 from training.evaluation.evaluate import evaluate
 from training.evaluation.ood import ROUNDING
 from training.fitting import run as runs
@@ -61,9 +61,9 @@ def digests(pictures: LabelledImages) -> set[bytes]:
 
 
 def test_the_run_folder(tmp_path: Path) -> None:
-    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "cifake_model.pth"
-    checkpoint = runs.run(RECIPE, source, out, CPU, positive_class="FAKE")
+    checkpoint = runs.run(RECIPE, dataset, out, CPU, positive_class="FAKE")
     names = {path.name for path in out.parent.iterdir()}
     assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
     saved = Checkpoint.load(out)
@@ -101,14 +101,14 @@ def test_figures_are_those_of_the_file(
         return parts
 
     monkeypatch.setattr(runs, "train_val_split", remember)
-    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "x.pth"
-    checkpoint = runs.run(RECIPE, source, out, CPU, positive_class)
+    checkpoint = runs.run(RECIPE, dataset, out, CPU, positive_class)
     predictor = Predictor.load(out, "cpu", "torch")
     [validation] = held
     found = evaluate(predictor, validation, positive_class)
     report = json.loads((out.parent / "metrics.json").read_text())
-    assert found.figures == report["validation"] == predictor.metadata.metrics["validation"]
+    assert found.metrics == report["validation"] == predictor.metadata.metrics["validation"]
     rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
     # Calibration and the domain's threshold were fitted to what the file says, too.
@@ -139,20 +139,20 @@ def test_no_validation_picture_is_ever_trained_on(
         return parts
 
     monkeypatch.setattr(runs, "train_val_split", remember)
-    source = read_training(root, Preprocess())
-    runs.run(RECIPE, source, tmp_path / "run" / "x.pth", CPU, positive_class="REAL")
+    dataset = load_train(root, Preprocess())
+    runs.run(RECIPE, dataset, tmp_path / "run" / "x.pth", CPU, positive_class="REAL")
     [validation] = held
     assert len(validation) == 8
     assert SEEN
     assert not SEEN & digests(validation)
-    assert digests(source.pictures) >= SEEN
-    assert not SEEN & {digest for pictures in source.elsewhere for digest in digests(pictures)}
+    assert digests(dataset.pictures) >= SEEN
+    assert not SEEN & {digest for pictures in dataset.excluded for digest in digests(pictures)}
 
 
 def test_cross_validation_judges_each_picture_by_a_model_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     judged: list[set[bytes]] = []
 
     class Judge(runs.Predictor):
@@ -167,7 +167,7 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
 
     monkeypatch.setattr(runs, "Predictor", Judge)
     once = replace(RECIPE, lr_cycles=((32,),))
-    pictures, predictions = cross_validate(once, source, 2, tmp_path / "out", CPU)
+    pictures, predictions = cross_validate(once, dataset, 2, tmp_path / "out", CPU)
     assert len(pictures) == len(predictions) == 40
     assert ((predictions > 0) & (predictions < 1)).all()
     assert [len(part) for part in judged[1::2]] == [20] * 2
@@ -185,16 +185,16 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
     first = replace(random_checkpoint, weights=random_checkpoint.weights | bias)
     first.save(tmp_path / "first.pth")
     opposite = (z < np.median(z)).astype(np.uint8)
-    source = Source("pictures", LabelledImages(images, opposite, [str(i) for i in range(40)], []))
+    dataset = Dataset("pictures", LabelledImages(images, opposite, [str(i) for i in range(40)], []))
     still = replace(RECIPE, learning_rate=0.0, lr_cycles=((32,),))
     options = replace(CPU, init=str(tmp_path / "first.pth"))
-    tuned = runs.run(still, source, tmp_path / "run" / "x.pth", options, "REAL")
-    assert "right on 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
+    tuned = runs.run(still, dataset, tmp_path / "run" / "x.pth", options, "REAL")
+    assert "agree with 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
     np.testing.assert_allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
 
 
 def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = read_training(hackathon_tree(tmp_path / "data", 3), Preprocess()).pictures
+    pictures = load_train(hackathon_tree(tmp_path / "data", 3), Preprocess()).pictures
     found = audit_labels(pictures, "cpu")
     assert found is not None
     assert 0 <= found.agreement <= 1
@@ -206,7 +206,7 @@ def test_all_folds_compute_in_what_was_measured_for_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([{"f32": 2.0, "bf16": 1.0}])  # for one measurement
-    monkeypatch.setattr("training.fitting.precision.has_bf16", lambda device: True)
+    monkeypatch.setattr("training.fitting.precision.has_autocast", lambda device: True)
     monkeypatch.setattr(runs.loop, "step_times", lambda *arguments: next(times))
     used: list[str] = []
     train = runs.loop.train
@@ -217,6 +217,6 @@ def test_all_folds_compute_in_what_was_measured_for_the_first(
         return trained
 
     monkeypatch.setattr(runs.loop, "train", remember)
-    source = read_training(hackathon_tree(tmp_path / "data"), Preprocess())
-    cross_validate(replace(RECIPE, lr_cycles=((32,),)), source, 2, tmp_path / "out", CPU)
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
+    cross_validate(replace(RECIPE, lr_cycles=((32,),)), dataset, 2, tmp_path / "out", CPU)
     assert used == ["bf16", "bf16"]

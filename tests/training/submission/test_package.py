@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pptx import Presentation
 
-from training.submission.package import SubmissionError, build, check
+from training.submission.package import SubmissionError, build_zip, check_predictions
 
 NAMES = ["1.png", "2.png", "10.png"]
 
@@ -16,18 +16,18 @@ def rows(**changes: object) -> bytes:
     return json.dumps([{"image_id": name, "prediction": value} for name, value in values.items()]).encode()
 
 
-def test_a_good_file() -> None:
-    assert check(rows(), NAMES)[1] == {"image_id": "2.png", "prediction": 0.99}
+def test_valid_predictions() -> None:
+    assert check_predictions(rows(), NAMES)[1] == {"image_id": "2.png", "prediction": 0.99}
 
 
 @pytest.mark.parametrize(
-    ("predictions", "sentence"),
+    ("predictions", "message"),
     [
         (b"[", "not JSON"),
         (b"{}", "must be a list"),
         (b'[{"image_id": "1.png"}]', "must be a list"),
         (rows(**{"3.png": 0.5}), "not a test picture: 3.png"),
-        (rows()[:-1] + b', {"image_id": "1.png", "prediction": 0.5}]', "named twice: 1.png"),
+        (rows()[:-1] + b', {"image_id": "1.png", "prediction": 0.5}]', "duplicate: 1.png"),
         (b'[{"image_id": "1.png", "prediction": 0.5}]', "missing: 10.png, 2.png"),
         (rows(**{"1.png": 1.01}), r"without a number in \[0, 1\]: 1.png"),
         (rows(**{"1.png": -0.1}), "without a number"),
@@ -37,14 +37,14 @@ def test_a_good_file() -> None:
         (rows(**{"1.png": None}), "without a number"),
     ],
 )
-def test_every_fault_is_told(predictions: bytes, sentence: str) -> None:
-    with pytest.raises(SubmissionError, match=sentence):
-        check(predictions, NAMES)
+def test_invalid_predictions(predictions: bytes, message: str) -> None:
+    with pytest.raises(SubmissionError, match=message):
+        check_predictions(predictions, NAMES)
 
 
 def test_the_zip(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "out" / "x_submission.zip"
-    build(path, "x", rows(), NAMES, run)
+    build_zip(path, "x", rows(), NAMES, run)
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["x_prediction.json", "README.md", "x_presentation.pptx"]
         assert archive.read("x_prediction.json") == rows()
@@ -55,9 +55,9 @@ def test_the_zip(run: Path, tmp_path: Path) -> None:
     assert deck.slides[0].placeholders[1].text == "x\n3 predictions by a ResNet18"
 
 
-def test_a_faulty_file_gives_no_zip(run: Path, tmp_path: Path) -> None:
+def test_invalid_predictions_give_no_zip(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="missing"):
-        build(tmp_path / "x.zip", "x", b"[]", NAMES, run)
+        build_zip(tmp_path / "x.zip", "x", b"[]", NAMES, run)
     with pytest.raises(SubmissionError, match=r"no metrics\.json"):
-        build(tmp_path / "x.zip", "x", rows(), NAMES, tmp_path)
+        build_zip(tmp_path / "x.zip", "x", rows(), NAMES, tmp_path)
     assert not (tmp_path / "x.zip").exists()

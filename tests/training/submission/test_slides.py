@@ -7,7 +7,7 @@ from training.evaluation.plots import plot_run
 from training.submission.slides import presentation
 
 
-def test_slides_tell_of_the_run(run: Path) -> None:
+def test_slides_of_a_run(run: Path) -> None:
     plot_run(run)
     report = json.loads((run / "metrics.json").read_text())
     deck = presentation("Team 7", report, run, 500)
@@ -22,10 +22,10 @@ def test_slides_tell_of_the_run(run: Path) -> None:
     assert table.cell(1, 1).text == f"{report['validation']['accuracy']:.2%}"
     text = " ".join(shape.text_frame.text for shape in shapes if shape.has_text_frame)
     assert "Team 7" in text
-    assert "first weights: shipped" in text
+    assert "initial weights: shipped" in text
 
 
-def test_it_does_without_plots(run: Path) -> None:
+def test_slides_without_plots(run: Path) -> None:
     report = json.loads((run / "metrics.json").read_text())
     deck = presentation("x", report, run, 500)
     assert "500 predictions" in deck.slides[0].placeholders[1].text

@@ -1,1 +1,1 @@
-"""HTTP. Imports `model`, never `training`."""
+"""The REST service. It imports `model`, never `training`."""

@@ -9,7 +9,7 @@ from flask import Flask, request
 
 from api.errors import NotReadyProblem, register_errors
 from api.routes import batch, health, predict
-from api.service import KEY, PredictorLike, Service
+from api.service import EXTENSION, PredictorLike, Service
 from api.settings import Settings, load_settings
 from api.uploads import UploadRequest
 from model.files import check_writable
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, predictor: PredictorLike | None = None) -> Flask:
-    """The application, its model loaded and warm.
+    """Create the application with a loaded, warmed-up model.
 
-    settings: instead of the environment's. predictor: one to use instead of loading the checkpoint that the
-    settings name. Raises SettingsError, CheckpointError or ValueError (device).
+    settings: by default from the environment. predictor: by default loaded from the checkpoint in the
+    settings. Raises SettingsError, CheckpointError or ValueError (device).
     """
     settings = settings or load_settings()
-    app = _application()
+    app = _base_app()
     for module in (predict, batch):
         app.register_blueprint(module.blueprint)
     service = Service(predictor or _load_predictor(settings), settings)
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, predictor: PredictorLike | None
             "TMPDIR to a folder that can be",
             error,
         )
-    app.extensions[KEY] = service
+    app.extensions[EXTENSION] = service
     return app
 
 
@@ -56,18 +56,18 @@ def _load_predictor(settings: Settings) -> PredictorLike:
 
 
 def create_starting_app() -> Flask:
-    """What answers while the model is being loaded: `/livez` 200, all else 503."""
-    app = _application()
+    """Create the application that answers while the model loads: 200 for `/livez`, else 503."""
+    app = _base_app()
 
     @app.before_request
     def not_ready() -> None:
         if request.endpoint != "health.livez":
-            raise NotReadyProblem("the model is being loaded; ask again in a few seconds")
+            raise NotReadyProblem("the model is being loaded; retry in a few seconds")
 
     return app
 
 
-def _application() -> Flask:
+def _base_app() -> Flask:
     app = Flask(__name__)
     app.request_class = UploadRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Micro-batching: what many threads ask one by one is computed together."""
+"""Dynamic batching: items submitted by concurrent threads are computed together."""
 
 import math
 import threading
@@ -8,182 +8,185 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 
 
 class QueueFullError(Exception):
-    """There is no room for more items now."""
+    """The queue has reached its maximum size."""
 
 
-class DeadlineError(Exception):
-    """The answer did not come in time; what had not been begun will not be computed."""
+class DeadlineExceededError(Exception):
+    """The result was not ready in time; items that were still queued are not computed."""
 
 
 @dataclass(frozen=True)
-class Answers(Generic[A]):
-    """values: one a item, in their order. queued, computed: seconds in the queue and in the engine."""
+class BatchResult(Generic[Output]):
+    """values: one per item, in order. queue_seconds, compute_seconds: time in the queue and in `compute`."""
 
-    values: list[A]
-    queued: float
-    computed: float
+    values: list[Output]
+    queue_seconds: float
+    compute_seconds: float
 
 
-class _Job(Generic[Q, A]):
-    """What one caller asks, and what became of it: `answers` or `error`."""
+class _Job(Generic[Item, Output]):
+    """The items of one caller, and their `output` or `error` once it is finished."""
 
-    def __init__(self, items: Sequence[Q], seconds: float) -> None:
+    def __init__(self, items: Sequence[Item], timeout: float) -> None:
         self.items = items
-        self.submitted = time.monotonic()
-        self.deadline = self.submitted + seconds
-        self.answers: Answers[A] | None = None
+        self.submitted_at = time.monotonic()
+        self.deadline = self.submitted_at + timeout
+        self.output: BatchResult[Output] | None = None
         self.error: BaseException | None = None
-        self._over = threading.Lock()  # held until the job is over; a lock is the cheapest event
-        self._over.acquire()
+        self._running = threading.Lock()  # held until the job is finished; faster than threading.Event
+        self._running.acquire()
 
     def finish(self) -> None:
         """Wake the caller. Called once."""
-        self._over.release()
+        self._running.release()
 
     def wait(self) -> bool:
-        """Whether the job was over before its deadline."""
-        seconds = min(max(0.0, self.deadline - time.monotonic()), threading.TIMEOUT_MAX)
-        return self._over.acquire(timeout=seconds)
+        """Whether the job finished before its deadline."""
+        timeout = min(max(0.0, self.deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        return self._running.acquire(timeout=timeout)
 
-    def result(self) -> Answers[A]:
+    def result(self) -> BatchResult[Output]:
         if self.error is not None:
             raise self.error
-        assert self.answers is not None
-        return self.answers
+        assert self.output is not None
+        return self.output
 
 
-class Batcher(Generic[Q, A]):
-    """One queue before `compute`, which is only ever called by one thread at a time.
+class Batcher(Generic[Item, Output]):
+    """Queues items in front of `compute`, which is never called by two threads at once.
 
-    A thread that submits while nothing is computed computes at once, in itself. What is submitted meanwhile
-    waits for a thread of the batcher's own, which takes as many together as fit: batches grow with the load,
-    and nobody waits for company. A caller that gives up takes its items along; it owes the others nothing.
+    If nothing is being computed, `submit` calls `compute` in its own thread. Otherwise the items are queued,
+    and the batcher's thread computes as many of them together as fit in a batch: batches grow with the load,
+    without a batching delay. A caller whose deadline passes removes its items from the queue.
 
-    compute: answers for 1 to `size` items, told whether they are one caller's and nobody else waits.
-    size: the most items of a batch. max_queue: the most single items that wait. Lists of items wait
-    however many there are: each is a part of a longer list, whose caller asks for the next part only then.
+    compute: returns the outputs of 1 to `max_batch_size` items; its second argument is True if the batch has
+    one caller and the queue is empty. max_queue_size: limit of queued single items. Lists of several items
+    are not limited: their callers, such as /batch, submit one list at a time.
     """
 
     def __init__(
-        self, compute: Callable[[list[Q], bool], Sequence[A]], size: int = 32, max_queue: int = 1024
+        self,
+        compute: Callable[[list[Item], bool], Sequence[Output]],
+        max_batch_size: int = 32,
+        max_queue_size: int = 1024,
     ) -> None:
         self._compute = compute
-        self.size = size
-        self._max_queue = max_queue
-        # Holds for all that follows; waited on by the batcher's thread alone.
+        self.max_batch_size = max_batch_size
+        self._max_queue_size = max_queue_size
+        # Guards all attributes below. Only the batcher's thread waits on it.
         self._changed = threading.Condition(threading.Lock())
         self._busy = False
         self._thread: threading.Thread | None = None
-        # Single items go before lists of several, but not twice in a row when a list waits.
-        self._queues: tuple[deque[_Job[Q, A]], deque[_Job[Q, A]]] = (deque(), deque())
+        # Single items, and lists of several. Single items go first, but not twice in a row if a list waits.
+        self._queues: tuple[deque[_Job[Item, Output]], deque[_Job[Item, Output]]] = (deque(), deque())
         self._lists_first = False
 
     @property
-    def waiting(self) -> int:
-        """Questions that wait."""
+    def queued_items(self) -> int:
+        """Number of items in the queue."""
         with self._changed:
             return sum(len(job.items) for queue in self._queues for job in queue)
 
-    def submit(self, items: Sequence[Q], seconds: float = math.inf) -> Answers[A]:
-        """The answers to 1 to `size` items, which are computed in one batch.
+    def submit(self, items: Sequence[Item], timeout: float = math.inf) -> BatchResult[Output]:
+        """The outputs of 1 to `max_batch_size` items, which are computed in one batch.
 
-        Raises QueueFullError, DeadlineError after `seconds`, what `compute` raised, or ValueError for more
-        items than fit in a batch, or none.
+        Raises QueueFullError, DeadlineExceededError after `timeout` seconds, any error of `compute`, or
+        ValueError for no items or too many.
         """
-        if not 1 <= len(items) <= self.size:
-            raise ValueError(f"a batch has 1 to {self.size} items, not {len(items)}")
-        if not seconds > 0:  # late already; NaN is not a time either
-            raise DeadlineError
-        job: _Job[Q, A] = _Job(items, seconds)
+        if not 1 <= len(items) <= self.max_batch_size:
+            raise ValueError(f"a batch has 1 to {self.max_batch_size} items, not {len(items)}")
+        if not timeout > 0:  # True for NaN too
+            raise DeadlineExceededError
+        job: _Job[Item, Output] = _Job(items, timeout)
         queue = self._queues[len(items) > 1]
         with self._changed:
-            at_once = not self._busy and not any(self._queues)
-            if at_once:
+            run_inline = not self._busy and not any(self._queues)
+            if run_inline:
                 self._busy = True
-            elif len(items) == 1 and len(queue) >= self._max_queue:
+            elif len(items) == 1 and len(queue) >= self._max_queue_size:
                 raise QueueFullError
             else:
                 queue.append(job)
                 self._start_thread()
-                if not self._busy:  # else whoever computes will notify
+                if not self._busy:  # else the computing thread notifies when it is done
                     self._changed.notify()
-        if at_once:
+        if run_inline:
             try:
-                self._answer([job])
+                self._compute_batch([job])
             finally:
-                self._end()
+                self._set_idle()
         elif not job.wait():
             with self._changed:
-                if job in queue:  # else it is being computed, for nobody
+                if job in queue:  # else it is being computed, and the result is dropped
                     queue.remove(job)
-            raise DeadlineError
+            raise DeadlineExceededError
         return job.result()
 
     def _start_thread(self) -> None:
-        """Called with the lock held. Only when first needed, since a thread does not survive a fork."""
+        """Start the thread on first use, because threads do not survive a fork. Called with the lock held."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        """Compute what waits, batch by batch, for ever."""
+        """Compute queued jobs batch by batch, forever."""
         while True:
-            batch: list[_Job[Q, A]] = []
+            batch: list[_Job[Item, Output]] = []
             with self._changed:
                 while self._busy or not any(self._queues):
                     self._changed.wait()
                 self._busy = True
-                self._take(batch)
-            self._answer(batch)
-            self._end()
+                self._fill(batch)
+            self._compute_batch(batch)
+            self._set_idle()
             for job in batch:
                 job.finish()
 
-    def _end(self) -> None:
-        """The engine is free: the batcher's thread goes on if something waits."""
+    def _set_idle(self) -> None:
+        """`compute` has returned: wake the batcher's thread if jobs are queued."""
         with self._changed:
             self._busy = False
             if any(self._queues):
                 self._changed.notify()
 
-    def _take(self, batch: list[_Job[Q, A]]) -> None:
-        """Fill the next batch: those whose time is not up, as many as fit. Called with the lock held."""
+    def _fill(self, batch: list[_Job[Item, Output]]) -> None:
+        """Move jobs that fit from the queues to `batch`; fail expired ones. Called with the lock held."""
         singles, lists = self._queues
-        room, now = self.size, time.monotonic()
+        capacity, now = self.max_batch_size, time.monotonic()
         for queue in (lists, singles) if self._lists_first else (singles, lists):
-            while queue and (queue[0].deadline <= now or len(queue[0].items) <= room):
+            while queue and (queue[0].deadline <= now or len(queue[0].items) <= capacity):
                 job = queue.popleft()
                 if job.deadline <= now:
-                    job.error = DeadlineError()
+                    job.error = DeadlineExceededError()
                     job.finish()
                 else:
-                    room -= len(job.items)
+                    capacity -= len(job.items)
                     batch.append(job)
         self._lists_first = bool(lists) and all(len(job.items) == 1 for job in batch)
 
-    def _answer(self, batch: list[_Job[Q, A]]) -> None:
-        """Give each job of the batch its answers, or all of them the error that `compute` raised."""
-        begun = time.monotonic()
+    def _compute_batch(self, batch: list[_Job[Item, Output]]) -> None:
+        """Set the output of each job, or the error that `compute` raised."""
+        started_at = time.monotonic()
         try:
             items = [item for job in batch for item in job.items]
-            if not items:  # all of them were late
+            if not items:  # all jobs had expired
                 return
-            alone = len(batch) == 1 and not any(self._queues)
-            values = list(self._compute(items, alone))
+            uncontended = len(batch) == 1 and not any(self._queues)
+            values = list(self._compute(items, uncontended))
             if len(values) != len(items):
-                raise ValueError(f"{len(items)} items were given {len(values)} answers")
-        except BaseException as error:  # of whoever computes, it is everyone's
+                raise ValueError(f"compute returned {len(values)} outputs for {len(items)} items")
+        except BaseException as error:  # every caller of the batch raises it
             for job in batch:
                 job.error = error
             return
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started_at
         start = 0
         for job in batch:
             part = values[start : start + len(job.items)]
             start += len(part)
-            job.answers = Answers(part, begun - job.submitted, seconds)
+            job.output = BatchResult(part, started_at - job.submitted_at, seconds)

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`: one shape for every route."""
+"""Error responses of all routes as RFC 9457 `application/problem+json`."""
 
 import errno
 import logging
@@ -10,7 +10,7 @@ from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
-from api.server.environ import BEGUN, REFUSED
+from api.server.environ import FIRST_BYTE_AT, REJECTED
 from model.images.decode import (
     BrokenImageError,
     DecoderBusyError,
@@ -26,7 +26,7 @@ RETRY_AFTER = "1"
 
 
 class Problem(Exception):
-    """An answer that is an error; `detail` says what to do about it."""
+    """An error response. detail: says what to do about it. members: extension members of the JSON."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     slug = "internal-error"
@@ -50,25 +50,25 @@ class TooLargeProblem(Problem):
 
 
 class UnsupportedProblem(Problem):
-    """Not a format that is read."""
+    """The file format is not supported."""
 
     status, slug = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format"
 
 
 class BrokenProblem(Problem):
-    """The right format, but cut short or damaged."""
+    """A supported format, but truncated or damaged."""
 
     status, slug = HTTPStatus.UNPROCESSABLE_ENTITY, "broken-file"
 
 
 class NotReadyProblem(Problem):
-    """The model has not answered its first picture yet."""
+    """The model is not loaded, or does not answer."""
 
     status, slug = HTTPStatus.SERVICE_UNAVAILABLE, "not-ready"
 
 
 class BusyProblem(Problem):
-    """The queue is full."""
+    """A queue is full."""
 
     status, slug = HTTPStatus.TOO_MANY_REQUESTS, "busy"
 
@@ -80,13 +80,13 @@ class StalledProblem(Problem):
 
 
 class StorageProblem(Problem):
-    """The server has no room for the upload."""
+    """The server has no disk space for the upload."""
 
     status, slug = HTTPStatus.INSUFFICIENT_STORAGE, "insufficient-storage"
 
 
-class LateProblem(Problem):
-    """The answer did not come in time."""
+class DeadlineProblem(Problem):
+    """The deadline of the request has passed."""
 
     status, slug = HTTPStatus.GATEWAY_TIMEOUT, "late"
 
@@ -99,26 +99,25 @@ IMAGE_PROBLEMS: dict[type[ImageError], type[Problem]] = {
 
 
 def register_errors(app: Flask) -> None:
-    """Give `app` request ids and this one shape of error."""
+    """Register request ids and the error handlers."""
 
     @app.before_request
-    def name_request() -> None:
-        # A server that reads requests ahead of time tells when their first byte came.
-        g.begun = request.environ.get(BEGUN) or time.monotonic()
-        given = request.headers.get("X-Request-ID", "")
-        sound = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
-        g.request_id = given if sound else str(uuid.uuid4())
-        if REFUSED in request.environ:
-            raise BusyProblem("more requests wait than there is room for; ask again in a second")
+    def start_request() -> None:
+        g.started_at = request.environ.get(FIRST_BYTE_AT) or time.monotonic()
+        client_id = request.headers.get("X-Request-ID", "")
+        valid = 0 < len(client_id) <= 128 and client_id.isascii() and client_id.isprintable()
+        g.request_id = client_id if valid else str(uuid.uuid4())
+        if REJECTED in request.environ:
+            raise BusyProblem("too many requests are queued; retry in a second")
 
     @app.after_request
-    def send_name(response: Response) -> Response:
+    def add_request_id(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         return response
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
-        response = _answer(error.status, error.slug, error.detail, **error.members)
+        response = _problem_response(error.status, error.slug, error.detail, **error.members)
         if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers["Retry-After"] = RETRY_AFTER
         return response
@@ -129,7 +128,7 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(DecodeTimeoutError)
     def decode_timeout(error: DecodeTimeoutError) -> Response:
-        return problem(LateProblem(str(error)))
+        return problem(DeadlineProblem(str(error)))
 
     @app.errorhandler(DecoderBusyError)
     def decoder_busy(error: DecoderBusyError) -> Response:
@@ -137,9 +136,9 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(OSError)
     def storage(error: OSError) -> Response:
-        no_folder = str(error.strerror).startswith("No usable temporary directory")
-        if no_folder or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            return problem(StorageProblem(f"the server cannot keep the upload: {error.strerror}"))
+        no_temporary_folder = str(error.strerror).startswith("No usable temporary directory")
+        if no_temporary_folder or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return problem(StorageProblem(f"the server cannot store the upload: {error.strerror}"))
         return unexpected(error)
 
     @app.errorhandler(HTTPException)
@@ -148,19 +147,19 @@ def register_errors(app: Flask) -> None:
             return problem(TooLargeProblem("the upload has more bytes or parts than allowed; send less"))
         code = error.code or 500
         slug = HTTP_STATUS_CODES.get(code, "error").lower().replace(" ", "-")
-        response = _answer(code, slug, error.description or "")
+        response = _problem_response(code, slug, error.description or "")
         for name, value in error.get_headers():
             if name.lower() not in ("content-type", "content-length"):
-                response.headers[name] = value  # such as Allow with 405
+                response.headers[name] = value  # such as Allow for 405
         return response
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         log.error("request %s failed", g.request_id, exc_info=error)
-        return _answer(500, "internal-error", "the server failed; its log has this request's id")
+        return _problem_response(500, "internal-error", "the server failed; its log has this request's id")
 
 
-def _answer(status: int, slug: str, detail: str, **members: object) -> Response:
+def _problem_response(status: int, slug: str, detail: str, **members: object) -> Response:
     body = {
         "type": f"urn:cifake:problem:{slug}",
         "title": HTTP_STATUS_CODES.get(status, "Error"),

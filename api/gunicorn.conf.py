@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.util import parse_address
-from gunicorn.workers.base import Worker as AnyWorker
+from gunicorn.workers.base import Worker as BaseWorker
 
 from api.server.memory import return_freed_memory
 from api.server.worker import Worker
@@ -22,23 +22,23 @@ except SettingsError as error:
     sys.exit(f"error: {error}")
 
 bind = settings.bind
-# A picture costs Python as much as the engine, and Python computes on one core a process.
+# Per picture, Python takes as much CPU time as the engine, and one process runs Python on one core.
 workers = settings.workers or (available_cpus() if runs_on_cpu(settings.device) else 1)
 threads = settings.threads
 worker_class = Worker
-# The model is loaded in each worker: the threads that torch starts do not survive a fork.
+# Each worker loads the model: torch's threads do not survive a fork.
 preload_app = False
-# Each connection needs a file descriptor, and what a worker opens besides some more.
-_, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-files = min(most_files, 65536) if most_files != resource.RLIM_INFINITY else 65536
-resource.setrlimit(resource.RLIMIT_NOFILE, (files, most_files))
-worker_connections = max(threads + 1, min(1000, files - 2 * threads - 128))
-# NumPy and torch read this when they are imported, which is later. More threads than the quota pays for only
-# wait for one another.
+# Each connection needs a file descriptor; reserve some for temporary files, sockets and libraries.
+_, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+file_limit = min(hard_limit, 65536) if hard_limit != resource.RLIM_INFINITY else 65536
+resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit, hard_limit))
+worker_connections = max(threads + 1, min(1000, file_limit - 2 * threads - 128))
+# NumPy and torch read this at import, in the workers. More threads than the CPU quota allows slow each other
+# down.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus() // workers)))
-# In memory: a worker that touches a file on a busy disk to show that it is alive may look dead.
+# In memory: the heartbeat file of a worker on a busy disk could be late, and the worker be killed.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
-# The control socket would be written to the home directory, which a container's user may not have.
+# The control socket is created in the home directory, which a container's user may not have.
 control_socket_disable = True
 timeout = 60
 graceful_timeout = 30
@@ -48,20 +48,20 @@ access_log_format = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms id %({x-request-id
 
 
 def on_starting(server: Arbiter) -> None:
-    """Called once, before the address is bound: what cannot work ends in one sentence."""
+    """Called once before the address is bound: exits with one sentence if the server cannot start."""
     for name in unknown_variables():
         server.log.warning("%s is not a setting and changes nothing", name)
     if not Path(settings.model).is_file():
         sys.exit(f"error: CIFAKE_MODEL={settings.model}: there is no such file")
     address = parse_address(bind)
-    if isinstance(address, tuple) and "GUNICORN_FD" not in os.environ:  # else another gunicorn hands it over
+    if isinstance(address, tuple) and "GUNICORN_FD" not in os.environ:  # else the socket is inherited
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family) as test_socket:
+            test_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(address)
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
+                test_socket.bind(address)
+            except (OSError, OverflowError) as error:
+                if getattr(error, "errno", None) != errno.EADDRINUSE:
                     sys.exit(f"error: CIFAKE_BIND={bind}: {error}")
                 sys.exit(
                     f"error: {bind} is in use: stop what listens there, or set CIFAKE_BIND to another port "
@@ -69,11 +69,11 @@ def on_starting(server: Arbiter) -> None:
                 )
 
 
-def post_fork(server: Arbiter, worker: AnyWorker) -> None:
+def post_fork(server: Arbiter, worker: BaseWorker) -> None:
     """Called in each worker before it loads the application."""
     return_freed_memory()
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Called in the parent when a worker has ended."""
-    Worker.forget(worker)
+    """Called in the parent after a worker has exited."""
+    worker.balancer.withdraw()

@@ -1,5 +1,4 @@
-"""What every route needs: the predictor and its queue, the limits on a picture, and what may go on at
-once."""
+"""The shared state of the routes: the predictor, its batching queue, and the limits on concurrent work."""
 
 import math
 import threading
@@ -12,8 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from flask import current_app, g
 
-from api.batching import Answers, Batcher, DeadlineError, QueueFullError
-from api.errors import BusyProblem, LateProblem, NotReadyProblem
+from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullError
+from api.errors import BusyProblem, DeadlineProblem, NotReadyProblem
 from api.settings import Settings
 from model.engines.engine import EngineInfo
 from model.images.decode import ImageLimits, Picture, decode
@@ -21,12 +20,12 @@ from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.predictor import Decision, Prediction
 
-KEY = "cifake"
-PROBE_SECONDS = 0.5
+EXTENSION = "cifake"  # the key in Flask's `app.extensions`
+READINESS_TIMEOUT = 0.5
 
 
 class PredictorLike(Protocol):
-    """What the service asks of a predictor; a test may hand it another than the real one."""
+    """The interface of model.predictor.Predictor that the service uses; tests replace it by a stub."""
 
     metadata: CheckpointMetadata
     preprocess: Preprocess
@@ -41,8 +40,8 @@ class PredictorLike(Protocol):
     def explain(self, pictures: list[np.ndarray], *, predictions: np.ndarray | None = None) -> np.ndarray: ...
 
 
-class Answer(NamedTuple):
-    """prediction: P(REAL) in [0, 1], rounded to the digits that answers show. in_domain: None if unknown."""
+class PicturePrediction(NamedTuple):
+    """prediction: P(REAL) in [0, 1], rounded to 6 digits. in_domain: None if the model cannot tell."""
 
     prediction: float
     in_domain: bool | None
@@ -55,81 +54,82 @@ class Service:
         self.predictor = predictor
         self.settings = settings
         self.limits = ImageLimits(settings.max_image_pixels)
-        self.batcher: Batcher[np.ndarray, Answer] = Batcher(
-            self._compute, settings.batch_size, settings.queue_size
+        self.batcher: Batcher[np.ndarray, PicturePrediction] = Batcher(
+            self._predict, settings.batch_size, settings.queue_size
         )
-        self._batches = threading.BoundedSemaphore(settings.batches)
-        self._explaining = threading.Lock()
+        self._batch_slots = threading.BoundedSemaphore(settings.batch_slots)
+        self._explain_lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Put pictures through the model, one and a batch; the first calls are the slow ones."""
-        for count, use_all_cores in product((1, self.batcher.size), (True, False)):
-            self.predictor.predict([self._blank()] * count, use_all_cores)
+        """Predict blank pictures in all modes, because the first calls of an engine are slow."""
+        for count, use_all_cores in product((1, self.batcher.max_batch_size), (True, False)):
+            self.predictor.predict([self._blank_picture()] * count, use_all_cores)
 
-    def probe(self) -> None:
-        """Put a picture through the queue and the model. Raises NotReadyProblem if it is not answered
-        soon."""
+    def check_ready(self) -> None:
+        """Predict a blank picture. Raises NotReadyProblem if that takes longer than READINESS_TIMEOUT."""
         try:
-            self.batcher.submit([self._blank()], PROBE_SECONDS)
-        except (DeadlineError, QueueFullError) as error:
-            raise NotReadyProblem(f"the model did not answer within {PROBE_SECONDS} s") from error
+            self.batcher.submit([self._blank_picture()], READINESS_TIMEOUT)
+        except (DeadlineExceededError, QueueFullError) as error:
+            raise NotReadyProblem(f"the model did not answer within {READINESS_TIMEOUT} s") from error
 
-    def picture(self, data: bytes, deadline: float, patient: bool = False) -> Picture:
-        """A file's picture, its pixels brought to the network's size; see model.images.decode for errors."""
-        return decode(data, self.limits, self.predictor.preprocess.resize, deadline, patient)
+    def decode_picture(self, data: bytes, deadline: float, always_wait: bool = False) -> Picture:
+        """Decode a file and resize it for the network. Arguments and errors: model.images.decode."""
+        return decode(data, self.limits, self.predictor.preprocess.resize, deadline, always_wait)
 
-    def predict(self, pictures: list[np.ndarray], deadline: float = math.inf) -> Answers[Answer]:
-        """What the model makes of a batch of pictures at its size, together with others that are asked for.
+    def predict(
+        self, pictures: list[np.ndarray], deadline: float = math.inf
+    ) -> BatchResult[PicturePrediction]:
+        """Predict pictures of the network's size, batched with those of concurrent requests.
 
-        deadline: when it is of no use any more, by time.monotonic(). Raises Problem: 429 or 504.
+        deadline: by time.monotonic(). Raises BusyProblem (429) or DeadlineProblem (504).
         """
         try:
             return self.batcher.submit(pictures, deadline - time.monotonic())
         except QueueFullError as error:
-            raise BusyProblem("more pictures wait than there is room for; ask again in a second") from error
-        except DeadlineError as error:
-            raise LateProblem("the answer did not come in time; the server is busy") from error
+            raise BusyProblem("too many pictures are queued; retry in a second") from error
+        except DeadlineExceededError as error:
+            raise DeadlineProblem("the answer did not come in time; the server is busy") from error
 
     def explain(self, picture: np.ndarray, prediction: float, deadline: float) -> np.ndarray:
-        """The heat map of one picture, float (size, size) in [0, 1], for the label that was answered.
+        """The heat map of one picture for its predicted label, float (size, size) in [0, 1].
 
-        One at a time: the first of a process takes seconds. Raises LateProblem past the deadline.
+        One at a time: the first of a process takes seconds. Raises DeadlineProblem.
         """
-        if not self._explaining.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise LateProblem("the heat map did not come in time; the server is busy")
+        if not self._explain_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise DeadlineProblem("the heat map did not come in time; the server is busy")
         try:
             [heat] = self.predictor.explain([picture], predictions=np.array([prediction]))
         finally:
-            self._explaining.release()
+            self._explain_lock.release()
         return heat
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        """A batch is worked on. Raises BusyProblem where as many are as may be."""
-        if not self._batches.acquire(blocking=False):
-            raise BusyProblem(f"{self.settings.batches} batches are being worked on; ask again later")
+    def batch_slot(self) -> Iterator[None]:
+        """Hold one of the slots for concurrent batches. Raises BusyProblem if all are taken."""
+        if not self._batch_slots.acquire(blocking=False):
+            raise BusyProblem(f"{self.settings.batch_slots} batches are being worked on; retry later")
         try:
             yield
         finally:
-            self._batches.release()
+            self._batch_slots.release()
 
     def deadline(self) -> float:
-        """When this request's picture must be answered, by time.monotonic()."""
-        begun: float = g.begun
-        return begun + self.settings.deadline_seconds
+        """The deadline of the current request for a single picture, by time.monotonic()."""
+        started_at: float = g.started_at
+        return started_at + self.settings.deadline_seconds
 
-    def _blank(self) -> np.ndarray:
+    def _blank_picture(self) -> np.ndarray:
         size = self.predictor.preprocess.size
         return np.zeros((size, size, 3), np.uint8)
 
-    def _compute(self, pictures: list[np.ndarray], use_all_cores: bool) -> list[Answer]:
+    def _predict(self, pictures: list[np.ndarray], use_all_cores: bool) -> list[PicturePrediction]:
         predicted = self.predictor.predict(pictures, use_all_cores)
-        known = [None] * len(pictures) if predicted.in_domain is None else predicted.in_domain.tolist()
-        return list(map(Answer, predicted.predictions.round(6).tolist(), known))
+        in_domain = [None] * len(pictures) if predicted.in_domain is None else predicted.in_domain.tolist()
+        return list(map(PicturePrediction, predicted.predictions.round(6).tolist(), in_domain))
 
 
 def current_service() -> Service:
-    """The service of the application that handles this request."""
-    service = current_app.extensions[KEY]
+    """The service of the current application."""
+    service = current_app.extensions[EXTENSION]
     assert isinstance(service, Service)
     return service

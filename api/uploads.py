@@ -1,4 +1,4 @@
-"""What a client sends: its bytes within time, the files of its form, the one picture of a request."""
+"""Reading request bodies: deadlines, form files, and the picture of a single-picture request."""
 
 import base64
 import binascii
@@ -12,20 +12,19 @@ from typing import IO
 
 from flask import Request, request
 
-from api.errors import BadRequestProblem, LateProblem, StalledProblem, TooLargeProblem
+from api.errors import BadRequestProblem, DeadlineProblem, StalledProblem, TooLargeProblem
 
-# What a form or JSON adds around a picture: boundaries, headers, names.
-ENVELOPE = 64 << 10
-# A form's files up to this many bytes together stay in memory; larger ones share one temporary file.
-IN_MEMORY = 1 << 20
+# Bytes that a form or JSON adds to a picture: boundaries, headers, names.
+ENCODING_OVERHEAD = 64 << 10
+# Forms up to this size are kept in memory; the files of larger ones share one temporary file.
+SPOOL_BYTES = 1 << 20
 
 
-class ClientStream(io.RawIOBase):
-    """The body of a request, as the server gives it, with the client's faults told as what they are.
+class RequestBody(io.RawIOBase):
+    """Wraps `wsgi.input`: limits the upload time and converts errors to Problems.
 
-    deadline: by time.monotonic(), after which nothing more is read. A read raises LateProblem past it,
-    StalledProblem where the client stopped sending, and BadRequestProblem for a body that ends early or is
-    not framed as HTTP wants: whatever goes wrong while a client's bytes are read is that client's.
+    deadline: by time.monotonic(). A read raises DeadlineProblem past it, StalledProblem if the client stopped
+    sending, and BadRequestProblem for any other error, such as a truncated body or invalid chunked encoding.
     """
 
     def __init__(self, stream: IO[bytes], deadline: float) -> None:
@@ -37,11 +36,11 @@ class ClientStream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if time.monotonic() > self.deadline:
-            raise LateProblem("the upload did not end in time")
+            raise DeadlineProblem("the upload did not end in time")
         try:
             return self._stream.read(size)
         except TimeoutError as error:
-            raise StalledProblem("the request's body stopped coming; send it whole") from error
+            raise StalledProblem("the client stopped sending the request's body; send all of it") from error
         except Exception as error:
             raise BadRequestProblem(
                 f"the request's body cannot be read: {error or type(error).__name__}"
@@ -53,16 +52,16 @@ class ClientStream(io.RawIOBase):
         return len(data)
 
     def readline(self, size: int | None = -1) -> bytes:
-        raise io.UnsupportedOperation("a body is read in pieces, not in lines")
+        raise io.UnsupportedOperation("a request body is not read by lines")
 
 
 class FormFile(io.RawIOBase):
-    """One file of a form: a part of a temporary file that all files of the form are written to in turn."""
+    """One file of a form, stored as a section of a temporary file that all files of the form share."""
 
     def __init__(self, shared: IO[bytes]) -> None:
-        self._shared = shared
+        self._shared_file = shared
         self._start = shared.seek(0, io.SEEK_END)
-        self._size = self._at = 0
+        self._size = self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -74,31 +73,31 @@ class FormFile(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._shared.seek(self._start + self._at)
-        self._shared.write(data)
-        self._at += len(data)
-        self._size = max(self._size, self._at)
+        self._shared_file.seek(self._start + self._position)
+        self._shared_file.write(data)
+        self._position += len(data)
+        self._size = max(self._size, self._position)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = offset + (0, self._at, self._size)[whence]
-        if place < 0:
-            raise ValueError(f"there is no place {place} in a file")
-        self._at = place
-        return place
+        position = offset + (0, self._position, self._size)[whence]
+        if position < 0:
+            raise ValueError(f"negative seek position {position}")
+        self._position = position
+        return position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self._shared.seek(self._start + self._at)
-        data = self._shared.read(max(0, min(len(buffer), self._size - self._at)))
+        self._shared_file.seek(self._start + self._position)
+        data = self._shared_file.read(max(0, min(len(buffer), self._size - self._position)))
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._position += len(data)
         return len(data)
 
 
 class UploadRequest(Request):
-    """A request whose form takes one file descriptor, however many files it has."""
+    """A request whose form files share one file descriptor."""
 
-    _shared: IO[bytes] | None = None
+    _shared_file: IO[bytes] | None = None
 
     def _get_file_stream(
         self,
@@ -107,67 +106,60 @@ class UploadRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        if total_content_length is not None and total_content_length <= IN_MEMORY:
+        if total_content_length is not None and total_content_length <= SPOOL_BYTES:
             return io.BytesIO()
-        if self._shared is None:
-            self._shared = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed with the request
-        return FormFile(self._shared)  # type: ignore[return-value]
+        if self._shared_file is None:
+            self._shared_file = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - closed with the request
+        return FormFile(self._shared_file)  # type: ignore[return-value]
 
     def close(self) -> None:
         super().close()
-        if self._shared is not None:
-            with suppress(OSError):  # it writes what it holds first, and the disk may be full
-                self._shared.close()
+        if self._shared_file is not None:
+            with suppress(OSError):  # closing flushes, and the disk may be full
+                self._shared_file.close()
 
 
-def bound_upload(most: int, deadline: float) -> None:
-    """Let this request's body have `most` bytes and come until `deadline`, by time.monotonic().
-
-    To be called before anything of the body is read.
-    """
-    request.max_content_length = most
-    request.environ["wsgi.input"] = ClientStream(request.environ["wsgi.input"], deadline)
+def limit_upload(max_bytes: int, deadline: float) -> None:
+    """Limit the size and time (by time.monotonic()) of the current request's body, before it is read."""
+    request.max_content_length = max_bytes
+    request.environ["wsgi.input"] = RequestBody(request.environ["wsgi.input"], deadline)
 
 
-def client_gone() -> bool:
-    """Whether this request's client has closed the connection, so that nobody would read the answer.
-
-    Only gunicorn tells; a client that closed just its sending side is taken to be gone too.
-    """
+def client_disconnected() -> bool:
+    """Whether the client has closed the connection, or half-closed it. Always False without gunicorn."""
     client = request.environ.get("gunicorn.socket")
     if client is None:
         return False
     poll = select.poll()
     poll.register(client, select.POLLIN)
     try:
-        # Not `client.recv`, which may give what was read ahead of time.
+        # Not `client.recv`, which returns bytes from the read-ahead buffer.
         return bool(poll.poll(0)) and not socket.socket.recv(client, 1, socket.MSG_PEEK)
     except OSError:
         return True
 
 
-def picture_bytes(most: int, deadline: float) -> bytes:
-    """The bytes of the one picture in this request, `most` at most, whichever of the three forms it has.
+def read_picture(max_bytes: int, deadline: float) -> bytes:
+    """The bytes of the single picture in the current request: a form, JSON, or else the body itself.
 
-    A body that is neither a form nor JSON is the picture itself, also under the content type that
-    `curl --data-binary` sends unasked. Raises Problem.
+    The content type of other bodies is ignored: `curl --data-binary` sends one of a form. Raises Problem.
     """
     if request.mimetype == "multipart/form-data":
-        bound_upload(most + ENVELOPE, deadline)
+        limit_upload(max_bytes + ENCODING_OVERHEAD, deadline)
         data = _from_form()
     elif request.mimetype == "application/json":
-        bound_upload(most * 4 // 3 + ENVELOPE, deadline)
+        limit_upload(max_bytes * 4 // 3 + ENCODING_OVERHEAD, deadline)
         data = _from_json()
     else:
-        bound_upload(most + 1, deadline)  # a body without a length is cut there, and told below
+        limit_upload(max_bytes + 1, deadline)  # a chunked body is truncated to that, and rejected below
         data = request.get_data(cache=False)
     if not data:
         raise BadRequestProblem(
             "there is no picture in this request: send it as the multipart field `file`, as the body, "
             'or as JSON {"file": "<base64>"}'
         )
-    if len(data) > most:
-        raise TooLargeProblem(f"a picture may have {most} bytes at most; send a smaller one")
+    if len(data) > max_bytes:
+        raise TooLargeProblem(f"a picture may have {max_bytes} bytes at most; send a smaller one")
     return data
 
 
@@ -186,7 +178,7 @@ def _from_json() -> bytes:
     try:
         content = request.get_json(cache=False)
     except RecursionError as error:
-        raise BadRequestProblem("the JSON is nested too deep") from error
+        raise BadRequestProblem("the JSON is nested too deeply") from error
     text = content.get("file") if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise BadRequestProblem('the JSON must be {"file": "<the picture in base64, or as a data URL>"}')

@@ -1,8 +1,7 @@
-"""A deterministic scheduler: threads that run one at a time, and a seed that decides which goes on.
+"""A deterministic scheduler for tests of concurrent code: one thread runs at a time, chosen by a seeded RNG.
 
-It stands in for `threading` and `time` in a module under test. Threads give way at each operation on a lock,
-so that a seed is one interleaving and a thousand seeds are a thousand. Time passes only when all threads
-wait.
+It replaces `threading` and `time` in the module under test. Threads yield at each lock operation, so that
+each seed gives one reproducible interleaving. The clock advances only when all threads are blocked.
 """
 
 import random
@@ -11,25 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 REAL_THREAD, REAL_SEMAPHORE = threading.Thread, threading.Semaphore
-LIMIT = 20_000  # steps after which a run is taken to go round in circles
+MAX_STEPS = 20_000  # more are taken for a livelock
 
 
 class DeadlockError(AssertionError):
-    """All threads wait for one another, and none for time."""
+    """All threads are blocked, and none has a timeout."""
 
 
 class _Task:
     def __init__(self, run: Callable[[], object], daemon: bool) -> None:
         self.run, self.daemon = run, daemon
-        self.turn = REAL_SEMAPHORE(0)
-        self.blocked: Callable[[], bool] | None = None  # what it waits for; None where it can go on
-        self.until = float("inf")
-        self.over = False
+        self.resume = REAL_SEMAPHORE(0)
+        self.blocked: Callable[[], bool] | None = None  # the condition it waits for; None if runnable
+        self.wake_at = float("inf")
+        self.finished = False
         self.error: BaseException | None = None
 
 
 class Scheduler:
-    """Runs tasks to their end. `threading` and `time` of a module under test are replaced by it."""
+    """Runs tasks until they finish. It replaces `threading` and `time` of a module under test."""
 
     TIMEOUT_MAX = 1e9
 
@@ -38,7 +37,7 @@ class Scheduler:
         self.now = 1.0
         self.tasks: list[_Task] = []
         self.current: _Task | None = None
-        self.back = REAL_SEMAPHORE(0)
+        self.yielded = REAL_SEMAPHORE(0)
         self.stopping = False
 
     def monotonic(self) -> float:
@@ -49,59 +48,61 @@ class Scheduler:
         self.tasks.append(task)
 
         def body() -> None:
-            task.turn.acquire()
+            task.resume.acquire()
             try:
                 if not self.stopping:
                     run()
             except BaseException as error:
                 task.error = error
-            task.over = True
-            self.back.release()
+            task.finished = True
+            self.yielded.release()
 
         REAL_THREAD(target=body, daemon=True).start()
         return task
 
     def run(self) -> None:
-        """Until every task but the daemons is over. Raises what a task raised, or DeadlockError."""
+        """Run until all tasks but daemons have finished. Raises the error of a task, or DeadlockError."""
         try:
-            for _ in range(LIMIT):
-                open_ = [task for task in self.tasks if not task.over]
-                if all(task.daemon for task in open_):
+            for _ in range(MAX_STEPS):
+                unfinished = [task for task in self.tasks if not task.finished]
+                if all(task.daemon for task in unfinished):
                     return
                 ready = [
-                    task for task in open_ if task.blocked is None or task.blocked() or task.until <= self.now
+                    task
+                    for task in unfinished
+                    if task.blocked is None or task.blocked() or task.wake_at <= self.now
                 ]
                 if not ready:
-                    self.now = min(task.until for task in open_)
+                    self.now = min(task.wake_at for task in unfinished)
                     if self.now == float("inf"):
-                        raise DeadlockError(f"{len(open_)} threads wait for ever")
+                        raise DeadlockError(f"{len(unfinished)} threads wait forever")
                     continue
                 self.current = self.random.choice(ready)
-                self.current.turn.release()
-                self.back.acquire()
+                self.current.resume.release()
+                self.yielded.acquire()
                 if self.current.error is not None and not isinstance(self.current.error, SystemExit):
                     raise self.current.error
-            raise DeadlockError("the threads go round in circles")
+            raise DeadlockError("livelock: too many steps")
         finally:
             self.stopping = True
             for task in self.tasks:
-                if not task.over:
-                    task.turn.release()
-                    self.back.acquire()
+                if not task.finished:
+                    task.resume.release()
+                    self.yielded.acquire()
 
-    def wait(self, until_true: Callable[[], bool] | None = None, seconds: float = float("inf")) -> bool:
-        """Give way; go on once the condition holds, True, or the time is up, False."""
+    def wait(self, condition: Callable[[], bool] | None = None, timeout: float = float("inf")) -> bool:
+        """Yield until the condition holds, True, or the timeout expires, False."""
         task = self.current
         assert task is not None
-        task.blocked, task.until = until_true, self.now + seconds if until_true else float("inf")
-        self.back.release()
-        task.turn.acquire()
-        task.blocked, task.until = None, float("inf")
+        task.blocked, task.wake_at = condition, self.now + timeout if condition else float("inf")
+        self.yielded.release()
+        task.resume.acquire()
+        task.blocked, task.wake_at = None, float("inf")
         if self.stopping:
             raise SystemExit
-        return until_true is None or until_true()
+        return condition is None or condition()
 
-    # What `threading` has
+    # The interface of `threading`
 
     def Lock(self) -> "Lock":  # noqa: N802
         return Lock(self)
@@ -118,7 +119,7 @@ class Lock:
         self._scheduler, self._held = scheduler, False
 
     def acquire(self, timeout: float = float("inf")) -> bool:
-        if self._scheduler.current is None:  # before the tasks run
+        if self._scheduler.current is None:  # before `run`
             self._held = True
             return True
         if not self._scheduler.stopping:
@@ -129,7 +130,7 @@ class Lock:
         return False
 
     def release(self) -> None:
-        assert self._held, "released by one that does not hold it"
+        assert self._held, "release of an unlocked lock"
         self._held = False
 
     def __enter__(self) -> None:
@@ -151,10 +152,10 @@ class Condition:
         self._lock._held = False
 
     def wait(self) -> None:
-        told = [False]
-        self._waiting.append(told)
+        notified = [False]
+        self._waiting.append(notified)
         self._lock.release()
-        self._scheduler.wait(lambda: told[0])
+        self._scheduler.wait(lambda: notified[0])
         self._lock.acquire()
 
     def notify(self) -> None:
@@ -171,4 +172,4 @@ class Thread:
         self._task = self._scheduler.spawn(self._target, self._daemon)
 
     def is_alive(self) -> bool:
-        return self._task is not None and not self._task.over
+        return self._task is not None and not self._task.finished

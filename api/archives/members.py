@@ -1,4 +1,4 @@
-"""What the readers of all kinds of archive share: limits, checks of a member, and whose fault an error is."""
+"""Shared by the zip and tar readers: limits, checks of members, and conversion of errors."""
 
 import errno
 import time
@@ -12,16 +12,16 @@ from api.errors import BadRequestProblem, BrokenProblem, Problem, TooLargeProble
 
 ZIP_MAGIC, GZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
 NESTED_MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\xfd7zXZ", b"BZh")
-# What file managers leave in archives without being asked.
-LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-PIECE = 1 << 16  # bytes that are read or unpacked between two looks at the clock
-# The only errors of the system that bytes can cause: by an offset before the file or too far behind it.
-_BY_BYTES = (None, errno.EINVAL, errno.EOVERFLOW)
+# Files that file managers add to archives.
+SYSTEM_FILES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+CHUNK_BYTES = 1 << 16  # read or decompressed between two checks of the deadline
+# OSErrors that damaged bytes can cause: a seek to an offset before the file, or too far behind it.
+_DATA_ERRNOS = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """files: entries; file_bytes: of one entry, unpacked; unpacked_bytes: of all entries together."""
+    """files: number of files; file_bytes: size of one, unpacked; unpacked_bytes: of all together."""
 
     files: int
     file_bytes: int
@@ -29,80 +29,82 @@ class ArchiveLimits:
 
     @property
     def entries(self) -> int:
-        """Entries of any kind: folders and litter are entries too."""
+        """Limit of all entries, with folders and system files."""
         return 2 * self.files
 
 
-class Archive(Protocol):
-    """An archive whose files can be gone through more than once."""
+class FileSource(Protocol):
+    """The files of an archive or a form; they can be iterated more than once."""
 
-    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
-        """(name, bytes) of each file, the name without its folders; folders and litter are passed over.
+    def iter_files(self, max_bytes: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """(base name, bytes) of each file, without folders and system files; one at a time is in memory.
 
-        With `most` only the first `most` bytes of each are unpacked. One at a time is held in memory.
-        Raises Problem, 400, 413, 415 or 422, and TimeoutError past the deadline.
+        max_bytes: read only the first bytes of each file. Raises Problem (400, 413, 415 or 422) and, past the
+        deadline, TimeoutError.
         """
         ...
 
 
 @contextmanager
-def client_bytes() -> Iterator[None]:
-    """Around calls of a library on what a client sent: its exceptions are BrokenProblem.
+def parsing_errors() -> Iterator[None]:
+    """Converts exceptions of a library that parses the upload to BrokenProblem.
 
-    Not those of the machine, such as a full disk or a broken one, too many open files, or too little memory.
+    Errors of the server pass through: a full or failing disk, too many open files, out of memory.
     """
     try:
         yield
-    except _MachineError as error:
+    except _ServerError as error:
         raise error.error from None
     except (Problem, TimeoutError, MemoryError):
         raise
     except Exception as error:
-        if _is_machines(error):
+        if _is_server_error(error):
             raise
-        raise BrokenProblem(damaged(str(error) or type(error).__name__)) from error
+        raise broken(str(error) or type(error).__name__) from error
 
 
-def _is_machines(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno not in _BY_BYTES
+def _is_server_error(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno not in _DATA_ERRNOS
 
 
-class _MachineError(Exception):
-    """In the place of an OSError, which `zipfile` would take for a sign of damage."""
+class _ServerError(Exception):
+    """Wraps an OSError of the server, which `zipfile` would report as a damaged archive."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def damaged(reason: str) -> str:
-    """The message of a BrokenProblem."""
-    return f"the archive is cut short or damaged: {reason}"
+def broken(reason: str) -> BrokenProblem:
+    """The archive is truncated or damaged."""
+    return BrokenProblem(f"the archive is cut short or damaged: {reason}")
 
 
 def check_time(deadline: float) -> None:
-    """Raises TimeoutError past `deadline`, in seconds of time.monotonic()."""
+    """Raises TimeoutError past `deadline`, by time.monotonic()."""
     if time.monotonic() > deadline:
         raise TimeoutError("the archive was not read in time")
 
 
-class Bounded:
-    """A file for a library to read: not past the deadline, and no more at once than `most` bytes."""
+class LimitedFile:
+    """Wraps a file for `zipfile`: reads raise past the deadline, or for more than `max_bytes` at once."""
 
-    def __init__(self, file: IO[bytes], most: int, deadline: float) -> None:
-        self._file, self._most, self._deadline = file, most, deadline
+    def __init__(self, file: IO[bytes], max_bytes: int, deadline: float) -> None:
+        self._file, self._max_bytes, self._deadline = file, max_bytes, deadline
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int = -1) -> bytes:
         check_time(self._deadline)
-        if size > self._most:
-            raise TooLargeProblem(f"the archive has a header of {size} bytes; {self._most} are allowed")
+        if size > self._max_bytes:
+            raise TooLargeProblem(f"the archive has a header of {size} bytes; {self._max_bytes} are allowed")
         try:
-            data = self._file.read(size if size >= 0 else self._most + 1)
+            data = self._file.read(size if size >= 0 else self._max_bytes + 1)
         except OSError as error:
-            raise (_MachineError(error) if _is_machines(error) else error) from error
-        if len(data) > self._most:
-            raise TooLargeProblem(f"the archive has a header of more than the {self._most} bytes allowed")
+            raise (_ServerError(error) if _is_server_error(error) else error) from error
+        if len(data) > self._max_bytes:
+            raise TooLargeProblem(
+                f"the archive has a header of more than the {self._max_bytes} bytes allowed"
+            )
         return data
 
     def seekable(self) -> bool:
@@ -110,38 +112,38 @@ class Bounded:
 
 
 def check_name(name: str) -> None:
-    """Raises BadRequestProblem for a path that leads out of its folder."""
-    path = PureWindowsPath(name)  # takes both slashes, and knows drives
+    """Raises BadRequestProblem for path traversal."""
+    path = PureWindowsPath(name)  # accepts both slashes, and detects drives
     if path.drive or path.root or ".." in path.parts or "\0" in name:
         raise BadRequestProblem(f"the archive holds the unsafe path {name!r}; pack it with plain names")
 
 
 def check_size(name: str, size: int, limits: ArchiveLimits) -> None:
-    """Raises TooLargeProblem for a file larger than a picture may be."""
+    """Raises TooLargeProblem for a file over the limit of a picture."""
     if size > limits.file_bytes:
         raise TooLargeProblem(
             f"{name!r} in the archive has more than the {limits.file_bytes} bytes a picture may have"
         )
 
 
-def is_litter(name: str) -> bool:
-    """Whether the file is none of the user's."""
+def is_system_file(name: str) -> bool:
+    """Whether the file is hidden, or was added by a file manager."""
     path = PureWindowsPath(name)
-    return bool(LITTER.intersection(path.parts)) or path.name.startswith(".")
+    return bool(SYSTEM_FILES.intersection(path.parts)) or path.name.startswith(".")
 
 
-def as_member(name: str, data: bytes) -> tuple[str, bytes]:
-    """The name without its folders, and the bytes. Raises BadRequestProblem for an archive."""
+def checked_file(name: str, data: bytes) -> tuple[str, bytes]:
+    """(base name, bytes). Raises BadRequestProblem for a nested archive."""
     if data.startswith(NESTED_MAGIC) or data[257:262] == b"ustar":
         raise BadRequestProblem(f"{name!r} is an archive within the archive; pack the pictures themselves")
     return PureWindowsPath(name).name, data
 
 
-def too_many(limits: ArchiveLimits) -> TooLargeProblem:
-    """More entries than a batch may have."""
+def too_many_files(limits: ArchiveLimits) -> TooLargeProblem:
+    """The archive has too many entries."""
     return TooLargeProblem(f"a batch may have {limits.files} files at most; send several batches")
 
 
 def unpacked_too_large(limits: ArchiveLimits) -> TooLargeProblem:
-    """More bytes than an archive may unpack to."""
+    """The archive unpacks to too many bytes."""
     return TooLargeProblem(f"the archive unpacks to more than {limits.unpacked_bytes} bytes; send several")

@@ -1,7 +1,7 @@
-"""The files in a tar: POSIX.1-2017 `pax`, and GNU's long names.
+"""Reads the files of a tar archive: POSIX.1-2017 `pax`, and GNU long names.
 
-`tarfile` reads a header, this module the rest: `tarfile` takes a damaged header for the end,
-and follows sparse members to any size.
+`tarfile` parses only the headers here: on its own it treats a damaged header as the end of the archive, and
+expands sparse members to any size.
 """
 
 import tarfile
@@ -9,108 +9,98 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from api.archives.members import (
-    PIECE,
-    ArchiveLimits,
-    as_member,
-    check_name,
-    check_size,
-    check_time,
-    client_bytes,
-    damaged,
-    is_litter,
-    too_many,
-    unpacked_too_large,
-)
-from api.errors import BadRequestProblem, BrokenProblem, TooLargeProblem
+from api.archives import members
+from api.archives.members import CHUNK_BYTES, ArchiveLimits, broken, check_time, parsing_errors
+from api.errors import BadRequestProblem, TooLargeProblem
 
-EXTENSION_BYTES = 1 << 20  # of a header's extension: a long name, or records such as macOS's attributes
-GZIP_MEMBERS = 1024  # parallel packers write one for each block of 128 KB or more
-HEADERS = 4  # of one entry: records, a long name, a long link, and its own
+EXTENDED_HEADER_BYTES = 1 << 20  # limit of a long name, or of pax records such as macOS's attributes
+GZIP_MEMBERS = 1024  # parallel compressors write a member per block of 128 KB or more
+HEADERS_PER_ENTRY = 4  # pax records, a long name, a long link, and the header itself
 PAX_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 LONG_TYPES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 
 class Tar:
-    """See api.archives.members.Archive. It is read header by header, each time anew."""
+    """A tar archive as a FileSource; each iteration parses its headers again."""
 
     def __init__(self, file: IO[bytes], limits: ArchiveLimits, deadline: float) -> None:
         self._file, self._limits, self._deadline = file, limits, deadline
 
-    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
-        """See api.archives.members.Archive."""
+    def iter_files(self, max_bytes: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """See FileSource."""
         unpacked = 0
-        for count, (member, at) in enumerate(self._headers()):
+        for count, (member, offset) in enumerate(self._entries()):
             if count >= self._limits.entries:
-                raise too_many(self._limits)
-            check_name(member.name)
+                raise members.too_many_files(self._limits)
+            members.check_name(member.name)
             if member.isdir():
                 continue
-            litter = is_litter(member.name)
-            if member.type not in REGULAR and not litter:
+            skipped = members.is_system_file(member.name)
+            if member.type not in REGULAR and not skipped:
                 raise BadRequestProblem(f"{member.name!r} is a link or device; pack the files themselves")
-            check_size(member.name, member.size, self._limits)
+            members.check_size(member.name, member.size, self._limits)
             unpacked += member.size
             if unpacked > self._limits.unpacked_bytes:
-                raise unpacked_too_large(self._limits)
-            if not litter:
-                yield as_member(member.name, self._read(at, member.size, most))
+                raise members.unpacked_too_large(self._limits)
+            if not skipped:
+                yield members.checked_file(member.name, self._read(offset, member.size, max_bytes))
 
-    def _read(self, at: int, size: int, most: int | None = None) -> bytes:
-        """The bytes of a member; with `most` only so many of them, but the others must be there too."""
-        with client_bytes():
-            self._file.seek(at)
-            wanted = size if most is None else min(size, most)
-            data = self._file.read(wanted)
-            if len(data) < wanted or (
-                wanted < size and self._file.seek(at + size - 1) and not self._file.read(1)
+    def _read(self, offset: int, size: int, max_bytes: int | None = None) -> bytes:
+        """The first `max_bytes` of a member, or all; raises in any case if the archive ends within it."""
+        with parsing_errors():
+            self._file.seek(offset)
+            length = size if max_bytes is None else min(size, max_bytes)
+            data = self._file.read(length)
+            if len(data) < length or (
+                length < size and self._file.seek(offset + size - 1) and not self._file.read(1)
             ):
                 raise tarfile.ReadError("unexpected end of data")
         return data
 
-    def _headers(self) -> Iterator[tuple[tarfile.TarInfo, int]]:
-        """Each entry and where its bytes begin; names and sizes are what its extensions tell."""
-        at = headers = 0
-        shared: dict[str, str] = {}  # of all entries that follow
-        own: dict[str, str] = {}  # of the next one
-        while (member := self._header(at)) is not None:
+    def _entries(self) -> Iterator[tuple[tarfile.TarInfo, int]]:
+        """Each entry and the offset of its data; extended headers are applied to its name and size."""
+        offset = headers = 0
+        global_records: dict[str, str] = {}  # apply to all following entries
+        records: dict[str, str] = {}  # apply to the next entry
+        while (member := self._header(offset)) is not None:
             check_time(self._deadline)
-            at += tarfile.BLOCKSIZE
+            offset += tarfile.BLOCKSIZE
             headers += 1
-            if headers > HEADERS * self._limits.entries:
-                raise too_many(self._limits)
+            if headers > HEADERS_PER_ENTRY * self._limits.entries:
+                raise members.too_many_files(self._limits)
             if member.type in PAX_TYPES:
-                (shared if member.type == tarfile.XGLTYPE else own).update(self._records(at, member.size))
+                target = global_records if member.type == tarfile.XGLTYPE else records
+                target.update(self._pax_records(offset, member.size))
             elif member.type in LONG_TYPES:
-                name = self._extension(at, member.size).split(b"\0")[0].decode("utf-8", "replace")
-                own |= {"path": name} if member.type == tarfile.GNUTYPE_LONGNAME else {}
+                name = self._extended_header(offset, member.size).split(b"\0")[0].decode("utf-8", "replace")
+                records |= {"path": name} if member.type == tarfile.GNUTYPE_LONGNAME else {}
             else:
-                self._extend(member, shared | own)
-                own = {}
-                yield member, at
+                self._apply_records(member, global_records | records)
+                records = {}
+                yield member, offset
                 if member.type in tarfile.SUPPORTED_TYPES and member.type not in REGULAR:
-                    continue  # a folder, link or device: without bytes, whatever the size tells
-            at += -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-        if own:
-            raise BrokenProblem(damaged("it ends with an extension of a header"))
+                    continue  # a folder, link or device has no data, whatever its size field
+            offset += -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        if records:
+            raise broken("it ends after an extended header")
 
-    def _header(self, at: int) -> tarfile.TarInfo | None:
-        """None at the end, which is a block of zeros or, as some packers have it, the file's."""
-        with client_bytes():
-            self._file.seek(at)
+    def _header(self, offset: int) -> tarfile.TarInfo | None:
+        """The header at `offset`, or None at the end: a block of zeros, or the end of the file."""
+        with parsing_errors():
+            self._file.seek(offset)
             block = self._file.read(tarfile.BLOCKSIZE)
             try:
                 member = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
             except (tarfile.EmptyHeaderError, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-                if at == 0:
+                if offset == 0:
                     raise tarfile.ReadError("empty header") from None
                 return None
             if member.size < 0:
                 raise tarfile.ReadError("negative size")
         return member
 
-    def _extend(self, member: tarfile.TarInfo, records: dict[str, str]) -> None:
+    def _apply_records(self, member: tarfile.TarInfo, records: dict[str, str]) -> None:
         sparse = member.type == tarfile.GNUTYPE_SPARSE or any(
             key.startswith("GNU.sparse.") for key in records
         )
@@ -120,50 +110,51 @@ class Tar:
             raise BadRequestProblem(f"{member.name!r} is a sparse file; pack the files without holes")
         if size := records.get("size", ""):
             if not (size.isascii() and size.isdigit() and len(size) < 20):
-                raise BrokenProblem(damaged(f"{member.name!r} has a size that is no number"))
+                raise broken(f"{member.name!r} has an invalid size")
             member.size = int(size)
 
-    def _records(self, at: int, size: int) -> dict[str, str]:
-        """Of the form `LENGTH KEY=VALUE\\n`, LENGTH that of all of it in bytes."""
-        data, records, start = self._extension(at, size), {}, 0
+    def _pax_records(self, offset: int, size: int) -> dict[str, str]:
+        """Parse records `LENGTH KEY=VALUE\\n`, where LENGTH is that of the whole record in bytes."""
+        data, records, start = self._extended_header(offset, size), {}, 0
         while start < len(data) and data[start]:
             digits, _, _ = data[start : start + 8].partition(b" ")
             end = start + (int(digits) if digits.isdigit() else 0)
             record = data[start + len(digits) + 1 : end - 1]
             key, equals, value = record.partition(b"=")
             if not (start < end <= len(data) and data[end - 1 : end] == b"\n" and equals):
-                raise BrokenProblem(damaged("a header's extension has a record of no sense"))
+                raise broken("an extended header has an invalid record")
             records[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
             start = end
         return records
 
-    def _extension(self, at: int, size: int) -> bytes:
-        if size > EXTENSION_BYTES:
-            raise TooLargeProblem(f"the archive has a header of {size} bytes; {EXTENSION_BYTES} are allowed")
-        return self._read(at, size)
+    def _extended_header(self, offset: int, size: int) -> bytes:
+        if size > EXTENDED_HEADER_BYTES:
+            raise TooLargeProblem(
+                f"the archive has a header of {size} bytes; {EXTENDED_HEADER_BYTES} are allowed"
+            )
+        return self._read(offset, size)
 
 
-def unpack(source: IO[bytes], target: IO[bytes], limits: ArchiveLimits, deadline: float) -> None:
-    """Copy what a gzip holds, RFC 1952, no more than a tar may unpack to.
+def gunzip(source: IO[bytes], target: IO[bytes], limits: ArchiveLimits, deadline: float) -> None:
+    """Decompress a gzip file (RFC 1952) within `limits.unpacked_bytes`. Raises Problem and TimeoutError.
 
-    By zlib, because Python's gzip reads a header byte by byte. Raises Problem, and TimeoutError past the
-    deadline.
+    It uses zlib, because Python's gzip module reads headers byte by byte.
     """
-    total, packed = 0, source.read(PIECE)
+    total, compressed = 0, source.read(CHUNK_BYTES)
     for _ in range(GZIP_MEMBERS):
-        if not packed.strip(b"\0"):  # only padding may follow
+        if not compressed.strip(b"\0"):  # zero padding may follow the last member
             return
         member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         while not member.eof:
             check_time(deadline)
-            with client_bytes():
-                piece = member.decompress(packed, PIECE)
-            total += len(piece)
+            with parsing_errors():
+                chunk = member.decompress(compressed, CHUNK_BYTES)
+            total += len(chunk)
             if total > limits.unpacked_bytes:
-                raise unpacked_too_large(limits)
-            target.write(piece)
-            packed = member.unconsumed_tail or (b"" if member.eof else source.read(PIECE))
-            if not (packed or piece or member.eof):
-                raise BrokenProblem(damaged("it ends early"))
-        packed = member.unused_data or source.read(PIECE)
-    raise BrokenProblem(damaged(f"a .tar.gz may have {GZIP_MEMBERS} members at most"))
+                raise members.unpacked_too_large(limits)
+            target.write(chunk)
+            compressed = member.unconsumed_tail or (b"" if member.eof else source.read(CHUNK_BYTES))
+            if not (compressed or chunk or member.eof):
+                raise broken("it ends early")
+        compressed = member.unused_data or source.read(CHUNK_BYTES)
+    raise broken(f"a .tar.gz may have {GZIP_MEMBERS} members at most")

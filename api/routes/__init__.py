@@ -1,1 +1,1 @@
-"""One blueprint for each concern."""
+"""Flask blueprints of the routes."""

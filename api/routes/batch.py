@@ -1,21 +1,21 @@
-"""`POST /batch`: many pictures, the hackathon's JSON as a file and as the answer."""
+"""`POST /batch`: classifies many pictures; the hackathon's JSON is the response and is written to a file."""
 
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from flask import Blueprint, Response, g, request
 from werkzeug.datastructures import FileStorage
 
-from api.archives import ArchiveLimits, open_archive
-from api.errors import BadRequestProblem, BrokenProblem, LateProblem, Problem, TooLargeProblem
+from api.archives import ArchiveLimits, FileSource, open_archive
+from api.archives.members import check_time
+from api.errors import BadRequestProblem, BrokenProblem, DeadlineProblem, Problem, TooLargeProblem
 from api.service import Service, current_service
 from api.settings import Settings
-from api.uploads import bound_upload, client_gone
+from api.uploads import client_disconnected, limit_upload
 from model import predictions
 from model.files import check_writable
 from model.images.decode import ImageError
@@ -25,73 +25,66 @@ from model.predictions import unreadable_rows
 
 blueprint = Blueprint("batch", __name__)
 
-MAX_LISTED = 20
-HEAD = 1 << 16  # bytes of a file that tell how many pixels it has
-
-
-class Files(Protocol):
-    """The files of an upload, which can be gone through more than once."""
-
-    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
-        """(name, bytes) of each; with `most` only its first bytes."""
-        ...
+MAX_LISTED_ERRORS = 20
+HEADER_BYTES = 1 << 16  # of a file, to read the picture's width and height from
 
 
 class ClientGoneProblem(Problem):
-    """Nobody waits for the answer any more."""
+    """The client closed the connection; 499 is nginx's status for it."""
 
     status, slug = 499, "client-gone"  # type: ignore[assignment]
 
 
 @blueprint.post("/batch")
 def batch() -> Response:
-    """Predictions for all pictures of the upload, in natural order of their names."""
+    """Predictions for all pictures of the upload, in natural sort order of their names."""
     service = current_service()
     settings = service.settings
-    team = _team()
-    _check_output(settings)
-    with service.batch():
-        begun: float = g.begun
-        bound_upload(settings.max_batch_bytes, begun + settings.upload_seconds)
-        request.max_form_parts = settings.max_batch_files + 2  # and `positive`
-        positive = _positive()
+    team = _team_name()
+    _check_output_dir(settings)
+    with service.batch_slot():
+        started_at: float = g.started_at
+        limit_upload(settings.max_batch_bytes, started_at + settings.upload_seconds)
+        request.max_form_parts = settings.max_batch_files + 2  # one for `positive`, one spare
+        positive = _positive_class()
         deadline = time.monotonic() + settings.max_batch_seconds
         try:
-            with _upload(settings, deadline) as files:
-                _look_ahead(files, settings, deadline)
-                rows, unreadable, outside = _classify(service, files, deadline)
+            with _open_upload(settings, deadline) as files:
+                _check_limits(files, settings, deadline)
+                rows, unreadable, out_of_domain = _classify(service, files, deadline)
         except TimeoutError as error:
-            raise LateProblem("the batch took too long; send several") from error
+            raise DeadlineProblem("the batch took too long; send several") from error
         if not rows:
             raise BrokenProblem(
-                _none_readable(unreadable), unreadable=unreadable_rows(unreadable[:MAX_LISTED])
+                _no_pictures_message(unreadable), unreadable=unreadable_rows(unreadable[:MAX_LISTED_ERRORS])
             )
         body = predictions.encode(rows, positive)
         predictions.write(Path(settings.output_dir), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
-    response.headers["X-Out-Of-Domain-Count"] = str(outside)
+    response.headers["X-Out-Of-Domain-Count"] = str(out_of_domain)
     response.headers["X-Prediction"] = f"P({positive})"
     response.headers["X-Label-1-In-Training-Data"] = service.predictor.metadata.positive_class
     return response
 
 
-def _team() -> str:
+def _team_name() -> str:
     try:
         return predictions.checked_team(request.args.get("team", ""))
     except predictions.TeamNameError as error:
         raise BadRequestProblem(f"give the team's name as ?team=NAME: {error}") from error
 
 
-def _positive() -> Label:
+def _positive_class() -> Label:
+    """From the query or the form."""
     try:
-        return predictions.checked_positive_class(request.values.get("positive", "REAL"))  # of query or form
+        return predictions.checked_positive_class(request.values.get("positive", "REAL"))
     except ValueError as error:
         raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 
 
-def _check_output(settings: Settings) -> None:
-    """Before the work, since what cannot be written would be lost after it."""
+def _check_output_dir(settings: Settings) -> None:
+    """Checked first, so that no results are lost because they cannot be written."""
     try:
         check_writable(Path(settings.output_dir))
     except OSError as error:
@@ -99,8 +92,8 @@ def _check_output(settings: Settings) -> None:
 
 
 @contextmanager
-def _upload(settings: Settings, deadline: float) -> Iterator[Files]:
-    """The files of this request, whether sent one by one or as an archive."""
+def _open_upload(settings: Settings, deadline: float) -> Iterator[FileSource]:
+    """The files of the current request, from form fields or an archive."""
     files, archives = request.files.getlist("files"), request.files.getlist("archive")
     if len(archives) > 1 or bool(files) == bool(archives):
         raise BadRequestProblem(
@@ -118,61 +111,60 @@ def _upload(settings: Settings, deadline: float) -> Iterator[Files]:
 
 
 class FormFiles:
-    """The files of a form, of each no more than one byte over `file_bytes`."""
+    """The files of a form, each truncated to one byte over `file_bytes`. Implements FileSource."""
 
     def __init__(self, files: list[FileStorage], file_bytes: int) -> None:
         self._files, self._file_bytes = files, file_bytes
 
-    def members(self, most: int | None = None) -> Iterator[tuple[str, bytes]]:
-        """See Files."""
+    def iter_files(self, max_bytes: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """See FileSource."""
         for file in self._files:
             file.stream.seek(0)
-            size = self._file_bytes + 1 if most is None else most
+            size = self._file_bytes + 1 if max_bytes is None else max_bytes
             yield re.split(r"[/\\]", file.filename or "")[-1], file.stream.read(size)
 
 
-def _look_ahead(files: Files, settings: Settings, deadline: float) -> None:
-    """Refuse what would be refused later anyway, before any picture is decoded."""
-    seen: set[str] = set()
+def _check_limits(files: FileSource, settings: Settings, deadline: float) -> None:
+    """Check names, counts and declared sizes of all files before any picture is decoded."""
+    names: set[str] = set()
     pixels = 0
-    for name, head in files.members(HEAD):
-        if name in seen:
+    for name, header in files.iter_files(HEADER_BYTES):
+        if name in names:
             raise BadRequestProblem(f"two pictures are named {name!r}; names must differ, folders aside")
-        seen.add(name)
-        if len(seen) > settings.max_batch_files:
+        names.add(name)
+        if len(names) > settings.max_batch_files:
             raise TooLargeProblem(
                 f"a batch may have {settings.max_batch_files} files at most; send several batches"
             )
-        size = declared_pixels(head)
-        if size <= settings.max_image_pixels:  # a larger one is left out, and told
+        size = declared_pixels(header)
+        if size <= settings.max_image_pixels:  # a larger picture is reported as unreadable
             pixels += size
         _check_pixels(pixels, settings)
-        _check_time(deadline)
+        check_time(deadline)
 
 
 def _classify(
-    service: Service, files: Files, deadline: float
+    service: Service, files: FileSource, deadline: float
 ) -> tuple[list[predictions.Row], list[tuple[str, str]], int]:
-    """(name, P(REAL)) of the pictures that could be read, (name, reason) of the others, and how many of
-    the former are out of the model's domain."""
-    outside = pixels = 0
+    """(name, P(REAL)) of readable pictures, (name, reason) of the others, and the number out of domain."""
+    out_of_domain = pixels = 0
     rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
     names: list[str] = []
     pictures: list[np.ndarray] = []
 
-    def ask() -> None:
-        nonlocal outside
-        answers = service.predict(pictures, deadline).values
-        rows.extend((name, answer.prediction) for name, answer in zip(names, answers, strict=True))
-        outside += sum(answer.in_domain is False for answer in answers)
+    def predict_pictures() -> None:
+        nonlocal out_of_domain
+        results = service.predict(pictures, deadline).values
+        rows.extend((name, result.prediction) for name, result in zip(names, results, strict=True))
+        out_of_domain += sum(result.in_domain is False for result in results)
         names.clear()
         pictures.clear()
 
-    for name, data in files.members():
-        _check_time(deadline)
+    for name, data in files.iter_files():
+        check_time(deadline)
         try:
-            picture = service.picture(data, deadline, patient=True)
+            picture = service.decode_picture(data, deadline, always_wait=True)
         except ImageError as error:
             unreadable.append((name, str(error)))
             continue
@@ -180,12 +172,13 @@ def _classify(
         _check_pixels(pixels, service.settings)
         names.append(name)
         pictures.append(picture.pixels)
-        if len(pictures) == service.batcher.size:
-            _check_client()
-            ask()
+        if len(pictures) == service.batcher.max_batch_size:
+            if client_disconnected():
+                raise ClientGoneProblem("the client closed the connection")
+            predict_pictures()
     if pictures:
-        ask()
-    return rows, unreadable, outside
+        predict_pictures()
+    return rows, unreadable, out_of_domain
 
 
 def _check_pixels(pixels: int, settings: Settings) -> None:
@@ -195,17 +188,7 @@ def _check_pixels(pixels: int, settings: Settings) -> None:
         )
 
 
-def _check_time(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise TimeoutError
-
-
-def _check_client() -> None:
-    if client_gone():
-        raise ClientGoneProblem("the client closed the connection")
-
-
-def _none_readable(unreadable: list[tuple[str, str]]) -> str:
+def _no_pictures_message(unreadable: list[tuple[str, str]]) -> str:
     if not unreadable:
         return "there is no file in this upload"
     return f"none of the {len(unreadable)} files could be read as a picture"

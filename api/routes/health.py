@@ -1,4 +1,4 @@
-"""`GET /livez`, `/readyz` and `/model`: is it alive, is it ready, what does it serve."""
+"""`GET /livez` (liveness), `/readyz` (readiness) and `/model` (the served checkpoint)."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,20 +13,20 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/livez")
 def livez() -> dict[str, str]:
-    """200 while the process answers."""
+    """Liveness probe: 200 while the process answers."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> dict[str, str]:
-    """200 while pictures go through the model, 503 before and where one does not come back."""
-    current_service().probe()
+    """Readiness probe: 200 if the model predicts a blank picture in time, else 503."""
+    current_service().check_ready()
     return {"status": "ready"}
 
 
 @blueprint.get("/model")
 def model() -> dict[str, Any]:
-    """What is being served, as its checkpoint tells it."""
+    """Metadata of the served checkpoint."""
     predictor = current_service().predictor
     checkpoint = predictor.metadata
     size = checkpoint.preprocess.size

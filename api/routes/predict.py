@@ -1,4 +1,4 @@
-"""`POST /predict`: one picture, one answer."""
+"""`POST /predict`: classifies one picture."""
 
 import base64
 import io
@@ -11,25 +11,25 @@ from PIL import Image
 
 from api.errors import BadRequestProblem
 from api.service import current_service
-from api.uploads import picture_bytes
+from api.uploads import read_picture
 
 blueprint = Blueprint("predict", __name__)
 
 
 @blueprint.post("/predict")
 def predict() -> Response:
-    """The label of one picture, the probability of that label, P(REAL), and whether to trust them."""
+    """The label of one picture, its confidence, P(REAL), and whether the picture is in the model's domain."""
     service = current_service()
-    abstain, explained = _abstain(), _explained()
+    abstain, explain = _abstain_threshold(), _wants_explanation()
     deadline = service.deadline()
-    data = picture_bytes(service.settings.max_image_bytes, deadline)
-    parsed = time.monotonic()
-    picture = service.picture(data, deadline)
-    decoded = time.monotonic()
-    answers = service.predict([picture.pixels], deadline)
-    [(prediction, in_domain)] = answers.values
+    data = read_picture(service.settings.max_image_bytes, deadline)
+    parsed_at = time.monotonic()
+    picture = service.decode_picture(data, deadline)
+    decoded_at = time.monotonic()
+    result = service.predict([picture.pixels], deadline)
+    [(prediction, in_domain)] = result.values
     decision = service.predictor.decide(prediction, abstain)
-    answer: dict[str, Any] = {
+    body: dict[str, Any] = {
         "label": decision.label,
         "confidence": round(decision.confidence, 6),
         "prediction": prediction,
@@ -38,23 +38,26 @@ def predict() -> Response:
         "height": picture.height,
         "resized": picture.pixels.shape[:2] != (picture.height, picture.width),
     }
-    if explained:
+    if explain:
         heat = service.explain(picture.pixels, prediction, deadline)
-        answer["explanation"] = {"method": "gradcam", "heatmap": _png(heat)}
-    response = jsonify(answer)
-    response.headers["Server-Timing"] = server_timing(
-        parse=parsed - g.begun, decode=decoded - parsed, queue=answers.queued, infer=answers.computed
+        body["explanation"] = {"method": "gradcam", "heatmap": _png_data_url(heat)}
+    response = jsonify(body)
+    response.headers["Server-Timing"] = _server_timing(
+        parse=parsed_at - g.started_at,
+        decode=decoded_at - parsed_at,
+        queue=result.queue_seconds,
+        infer=result.compute_seconds,
     )
     return response
 
 
-def server_timing(**seconds: float) -> str:
-    """The header `Server-Timing` for stages that took so long, in milliseconds."""
+def _server_timing(**seconds: float) -> str:
+    """The header `Server-Timing` (W3C) with the duration of each stage in milliseconds."""
     return ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in seconds.items())
 
 
-def _abstain() -> float:
-    """The confidence below which the label is UNCERTAIN; 0, that of no answer, where none is asked for."""
+def _abstain_threshold() -> float:
+    """The confidence below which the label is UNCERTAIN; 0 by default."""
     text = request.args.get("abstain", "0")
     try:
         abstain = float(text)
@@ -65,15 +68,15 @@ def _abstain() -> float:
     return abstain
 
 
-def _explained() -> bool:
+def _wants_explanation() -> bool:
     method = request.args.get("explain")
     if method not in (None, "gradcam"):
         raise BadRequestProblem(f"explain must be gradcam, not {method!r}")
     return method is not None
 
 
-def _png(heat: np.ndarray) -> str:
-    """A heat map in [0, 1] as the data URL of a grey PNG, white where it is 1."""
+def _png_data_url(heat: np.ndarray) -> str:
+    """Encode a heat map in [0, 1] as a grayscale PNG in a data URL; 1 is white."""
     file = io.BytesIO()
     Image.fromarray(np.rint(heat * 255).astype(np.uint8)).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

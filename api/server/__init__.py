@@ -1,1 +1,1 @@
-"""gunicorn's worker, made proof against clients that are slow, silent or many."""
+"""A gunicorn worker that buffers requests, sheds load and tolerates slow or idle clients."""

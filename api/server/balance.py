@@ -1,51 +1,53 @@
-"""New connections are spread over the workers.
+"""Spreads new connections evenly over the worker processes.
 
-All of them wait for the same listening socket, and whoever wakes first would take all of a burst: one worker
-would then compute what all of them should. So one that has more connections than another leaves the next to
-it for a moment, as Puma's `wait_for_less_busy_worker` does.
+All workers accept from the same listening socket. A worker that has more connections than another waits
+briefly before it accepts the next one, as Puma does (`wait_for_less_busy_worker`).
 """
 
 import mmap
 
-# A byte for each worker, shared by all of them because it is made before they fork: 0 until it has loaded
-# its model, then one more than its connections, as far as a byte counts.
+# Memory shared by all workers, because it is created before the fork: a byte per worker, 0 until its model is
+# loaded, then 1 + its number of connections, capped at 255.
 COUNTS = mmap.mmap(-1, 4096)
 YIELD_SECONDS = 0.002
 
 
-class Balance:
-    """What one worker tells the others, and knows of them. number: which of all workers it is."""
+class ConnectionBalancer:
+    """Publishes one worker's connection count and reads those of the others.
 
-    def __init__(self, number: int) -> None:
-        self._slot = number % len(COUNTS)
-        self._until = 0.0
+    worker_number: the worker's index, from gunicorn's `age`.
+    """
+
+    def __init__(self, worker_number: int) -> None:
+        self._slot = worker_number % len(COUNTS)
+        self._yield_until = 0.0
 
     def publish(self, connections: int) -> None:
-        """This worker has its model, and so many connections."""
+        """Set this worker's number of connections; its model must be loaded."""
         COUNTS[self._slot] = 1 + min(254, connections)
 
     def withdraw(self) -> None:
-        """This worker has ended."""
+        """Remove this worker after it has exited."""
         COUNTS[self._slot] = 0
 
     @staticmethod
-    def fewest() -> int | None:
-        """The fewest connections that a worker with a model has; None where there is no such worker."""
+    def fewest_connections() -> int | None:
+        """The smallest number of connections of a worker with a loaded model; None if there is none."""
         counts = COUNTS[:].replace(b"\0", b"")
         return min(counts) - 1 if counts else None
 
-    def accepts(self, connections: int, now: float) -> bool:
-        """Whether a worker with so many connections takes the next one; else it is `yielding` for a moment.
+    def should_accept(self, connections: int, now: float) -> bool:
+        """Whether a worker with this many connections accepts the next one; if not, it yields briefly.
 
-        After that it takes one in any case: another worker may be stuck.
+        The first call after yielding always returns True, in case the other workers are stuck.
         """
-        fewest = self.fewest()
-        if self._until or fewest is None or connections <= fewest + 1:
-            self._until = 0.0
+        fewest = self.fewest_connections()
+        if self._yield_until or fewest is None or connections <= fewest + 1:
+            self._yield_until = 0.0
             return True
-        self._until = now + YIELD_SECONDS
+        self._yield_until = now + YIELD_SECONDS
         return False
 
-    def yielding(self, now: float) -> bool:
-        """Whether the next connection is left to others now, by time.monotonic()."""
-        return now < self._until
+    def is_yielding(self, now: float) -> bool:
+        """Whether new connections are left to other workers at `now`, by time.monotonic()."""
+        return now < self._yield_until

@@ -1,7 +1,7 @@
-"""What api.server.worker tells the application of a request, by its names in the WSGI environment."""
+"""Keys that api.server.worker adds to the WSGI environment of a request."""
 
-BEGUN = "cifake.begun"
-"""When the request's first byte came, by time.monotonic()."""
+FIRST_BYTE_AT = "cifake.first_byte_at"
+"""When the request's first byte arrived, by time.monotonic()."""
 
-REFUSED = "cifake.refused"
-"""There if no thread is free for the request."""
+REJECTED = "cifake.rejected"
+"""Present if the worker is overloaded and the request must be answered with 429."""

@@ -1,4 +1,4 @@
-"""How the C library keeps memory that the service has freed."""
+"""Settings of glibc's malloc that return freed memory to the operating system."""
 
 import ctypes
 
@@ -8,18 +8,18 @@ MIB = 1 << 20
 
 
 def trim() -> None:
-    """Give the system back the freed pages between blocks in use; other C libraries are left alone."""
+    """Call `malloc_trim`: return all free pages to the system. Does nothing without glibc."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
 
 
 def return_freed_memory() -> None:
-    """Have glibc give large freed blocks back to the system at once; other C libraries are left alone.
+    """Make malloc return large freed blocks to the system at once. Does nothing without glibc.
 
-    By default it raises the size from which it does so to that of the largest block freed, and keeps
-    what is smaller in an arena of each thread: after a large picture in each of eight threads, two
-    gigabytes stay with the process for good.
+    By default glibc raises its mmap threshold to the size of the largest freed block, and keeps smaller
+    blocks in an arena per thread: after a large picture in each of eight threads, the process would keep
+    2 GB for good.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

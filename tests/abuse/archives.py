@@ -1,4 +1,4 @@
-"""Small archives that ask much of whoever unpacks them, or are wrong in a way that libraries trip over."""
+"""Hostile archives: decompression bombs, and malformed files that make libraries fail."""
 
 import bz2
 import gzip
@@ -32,12 +32,12 @@ def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **fields: ob
 
 
 def padded(data: bytes) -> bytes:
-    """Up to the next block of a tar."""
+    """Zero-padded to the block size of a tar."""
     return data + bytes(-len(data) % 512)
 
 
 def records(**values: str) -> bytes:
-    """A tar's extended header."""
+    """A pax extended header of a tar."""
     text = b""
     for key, value in values.items():
         line = f" {key.replace('__', '.')}={value}\n".encode()
@@ -47,19 +47,19 @@ def records(**values: str) -> bytes:
 
 
 def replaced(data: bytes, signature: bytes, offset: int, value: bytes) -> bytes:
-    """`value` written so far behind the first `signature`."""
+    """`data` with `value` written `offset` bytes after the first `signature`."""
     at = data.index(signature) + offset
     return data[:at] + value + data[at + len(value) :]
 
 
 def zip_directory_offset(size: int = 600_000) -> bytes:
-    """The directory is told to be where it cannot be."""
+    """The stated offset of the central directory is past the end of the file."""
     data = zipped(zipfile.ZIP_STORED, bytes(size))
     return replaced(data, b"PK\5\6", 16, struct.pack("<L", 2**31))
 
 
 def zip_member_offset() -> bytes:
-    """A member is told to be far behind the file's end."""
+    """The stated offset of a member is past the end of the file."""
     return replaced(zipped(zipfile.ZIP_STORED, b"a"), b"PK\1\2", 42, struct.pack("<L", 2**32 - 2))
 
 
@@ -69,12 +69,12 @@ def zip_bzip2_wrong_byte() -> bytes:
 
 
 def zip_empty_name() -> bytes:
-    """A file of no name."""
-    return _lie(b"a", zipfile.ZIP_STORED, b"", b"a")
+    """A file with an empty name."""
+    return _false_size(b"a", zipfile.ZIP_STORED, b"", b"a")
 
 
 def zip_overlap(times: int = 200) -> bytes:
-    """Entries of the directory that all lead to the same member."""
+    """Entries of the central directory that all point to the same member."""
     data = zipped(zipfile.ZIP_DEFLATED, bytes(MIB))
     first, last = data.index(b"PK\1\2"), data.index(b"PK\5\6")
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, times, times, (last - first) * times, first, 0)
@@ -82,32 +82,32 @@ def zip_overlap(times: int = 200) -> bytes:
 
 
 def zip_dictionary() -> bytes:
-    """An LZMA member whose decoder is told to take 4 GB."""
+    """An LZMA member with a dictionary of 4 GB."""
     data = zipped(zipfile.ZIP_LZMA, b"abc" * 100)
     return replaced(data, b"0.png\x09\x04\x05\x00", 10, b"\xff\xff\xff\xff")
 
 
 def zip_bzip2_bomb(size: int = 200 * MIB) -> bytes:
-    """A bzip2 member that says it unpacks to 1 kB, and unpacks to 200 MB."""
-    return _lie(bz2.compress(bytes(size)), zipfile.ZIP_BZIP2)
+    """A bzip2 member with a stated size of 1 kB that unpacks to 200 MB."""
+    return _false_size(bz2.compress(bytes(size)), zipfile.ZIP_BZIP2)
 
 
 def zip_lzma_bomb(size: int = 200 * MIB) -> bytes:
-    """Likewise of LZMA."""
+    """The same with LZMA."""
     chain = [{"id": lzma.FILTER_LZMA1, "preset": 0, "dict_size": 4096}]
     packed = lzma.compress(bytes(size), lzma.FORMAT_RAW, filters=chain)
-    return _lie(b"\x09\x04\x05\x00\x5d" + struct.pack("<L", 4096) + packed, zipfile.ZIP_LZMA)
+    return _false_size(b"\x09\x04\x05\x00\x5d" + struct.pack("<L", 4096) + packed, zipfile.ZIP_LZMA)
 
 
 def zip_deflate_bomb(size: int = 200 * MIB) -> bytes:
-    """Likewise of deflate."""
+    """The same with deflate."""
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     packed = b"".join(packer.compress(bytes(MIB)) for _ in range(size // MIB)) + packer.flush()
-    return _lie(packed, zipfile.ZIP_DEFLATED)
+    return _false_size(packed, zipfile.ZIP_DEFLATED)
 
 
-def _lie(packed: bytes, kind: int, name: bytes = b"0.png", content: bytes = bytes(1000)) -> bytes:
-    """A zip of one member that is said to be `content`."""
+def _false_size(packed: bytes, kind: int, name: bytes = b"0.png", content: bytes = bytes(1000)) -> bytes:
+    """A zip of one member whose stated size and checksum are those of `content`."""
     shared = struct.pack(
         "<HHHHLLLHH", 0, kind, 0, 0, zlib.crc32(content), len(packed), len(content), len(name), 0
     )
@@ -118,7 +118,7 @@ def _lie(packed: bytes, kind: int, name: bytes = b"0.png", content: bytes = byte
 
 
 def zip_long_names(entries: int = 400) -> bytes:
-    """A directory of names of 64 kB."""
+    """A central directory with names of 64 kB."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for number in range(entries):
@@ -137,7 +137,7 @@ def tar_sparse() -> bytes:
 
 
 def tar_sparse_extensions(size: int = 8 * MIB) -> bytes:
-    """A sparse member whose map goes on and on."""
+    """A sparse member with an endless sparse map."""
     info = bytearray(tar_sparse()[:512])
     info[482] = 1
     info[148:156] = b" " * 8
@@ -147,13 +147,13 @@ def tar_sparse_extensions(size: int = 8 * MIB) -> bytes:
 
 
 def tar_sparse_records() -> bytes:
-    """Likewise by an extended header."""
+    """The same with a pax extended header."""
     sparse = {"GNU__sparse__major": "1", "GNU__sparse__minor": "0", "GNU__sparse__realsize": str(10 << 30)}
     return records(**sparse) + header("0.png", 512) + bytes(512 + 1024)
 
 
 def tar_negative_size() -> bytes:
-    """A size that leads back to the member's own header."""
+    """A negative size, which points back to the member's own header."""
     info = bytearray(header("0.png"))
     info[124:136] = (-512).to_bytes(12, signed=True)
     info[148:156] = b" " * 8
@@ -162,18 +162,18 @@ def tar_negative_size() -> bytes:
 
 
 def tar_record_size() -> bytes:
-    """A size that is no number."""
+    """A pax record with an invalid size."""
     return records(size="-512") + header("0.png", 1) + bytes(512 + 1024)
 
 
 def tar_record_length() -> bytes:
-    """A record of no length."""
+    """A pax record of length 0."""
     text = b"0 path=x\n"
     return header("pax", len(text), tarfile.XHDTYPE) + padded(text) + header("0.png", 1) + bytes(512 + 1024)
 
 
 def tar_headers(size: int = 32 * MIB) -> bytes:
-    """Long names of members that never come."""
+    """Long-name headers without a member."""
     return (header("x", 512, tarfile.GNUTYPE_LONGNAME) + b"x" * 512) * (size // 1024)
 
 
@@ -183,12 +183,12 @@ def tar_many_bytes(files: int = 200) -> bytes:
 
 
 def gzip_members(size: int = 8 * MIB) -> bytes:
-    """A .tar.gz of nothing, many times."""
+    """A .tar.gz of many empty gzip members."""
     return gzip.compress(b"") * (size // 20)
 
 
 def gzip_name(size: int = 8 * MIB) -> bytes:
-    """A .tar.gz with a name that does not end."""
+    """A .tar.gz whose file name in the gzip header does not end."""
     return b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * size
 
 

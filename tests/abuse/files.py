@@ -1,4 +1,4 @@
-"""All hostile files by name; each builder takes no argument and gives the file's bytes."""
+"""All hostile files by name; each builder takes no argument and returns the file's bytes."""
 
 from collections.abc import Callable
 

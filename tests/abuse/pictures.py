@@ -1,4 +1,4 @@
-"""Small picture files that ask much time or memory of whoever decodes them."""
+"""Hostile pictures: small files that take much time or memory to decode."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ def encoded(file_format: str, side: int = 32, mode: str = "RGB", **options: obje
 
 
 def directory(*entries: Entry, big: bool = False, start: int | None = None) -> bytes:
-    """A directory of tags as it lies at `start` of a file (8, or 16 in a BigTIFF), its values after it."""
+    """An image file directory for offset `start` (default 8, or 16 in a BigTIFF), followed by its values."""
     at = (16 if big else 8) if start is None else start
     table, inline = (20, 8) if big else (12, 4)
     after = at + (8 if big else 2) + table * len(entries) + inline
@@ -35,7 +35,7 @@ def directory(*entries: Entry, big: bool = False, start: int | None = None) -> b
 
 
 def tiff(*entries: Entry, big: bool = False) -> bytes:
-    """A TIFF file of one directory; a value of more than 4 bytes (8 in a BigTIFF) follows it."""
+    """A TIFF file with one image file directory; its values over 4 bytes (8 in a BigTIFF) follow it."""
     return (b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) if big else b"II*\0\x08\0\0\0") + directory(
         *entries, big=big
     )
@@ -47,7 +47,7 @@ def number(tag: int, *values: int) -> Entry:
 
 
 def grey(width: int, height: int, *entries: Entry, compression: int = 1, big: bool = False) -> bytes:
-    """A TIFF file of 8-bit grey with further entries."""
+    """An 8-bit grayscale TIFF file with additional entries."""
     shape = [
         number(256, width),
         number(257, height),
@@ -64,7 +64,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(segments: Iterable[bytes]) -> bytes:
-    """A small JPEG with these after its start."""
+    """A small JPEG with these segments after its start marker."""
     data = encoded("JPEG")
     return data[:2] + b"".join(segments) + data[2:]
 
@@ -75,7 +75,7 @@ def chunk(name: bytes, content: bytes = b"") -> bytes:
 
 
 def png(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int = 2) -> bytes:
-    """A PNG with a header of these numbers and then these chunks."""
+    """A PNG with an IHDR of these numbers, followed by the chunks."""
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, bits, colour, 0, 0, 0))
@@ -84,7 +84,7 @@ def png(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int = 2)
 
 
 def zeros(size: int) -> bytes:
-    """So many of them, deflated."""
+    """`size` zero bytes, compressed with zlib."""
     packer, piece = zlib.compressobj(1), bytes(MIB)
     packed = b"".join(packer.compress(piece) for _ in range(size // MIB))
     return packed + packer.compress(bytes(size % MIB)) + packer.flush()
@@ -96,7 +96,7 @@ def black(row: int, rows: int) -> bytes:
 
 
 def jpeg_empty_scans(scans: int = 1200, side: int = 4992) -> bytes:
-    """Progressive; after the first scan, scans of the last coefficient that hold nothing: 55 bytes each."""
+    """A progressive JPEG with many empty scans of the last coefficient: 55 bytes each."""
     data = encoded("JPEG", side, progressive=True)
     first = data.index(b"\xff\xda")
     scan = data[first : data.index(b"\xff", first + 10)]
@@ -109,29 +109,29 @@ def jpeg_empty_scans(scans: int = 1200, side: int = 4992) -> bytes:
 
 
 def jpeg_exif_segments(size: int = 8 * MIB) -> bytes:
-    """Exif in pieces of 258 bytes, which a reader puts together."""
+    """Exif split into segments of 258 bytes, which a reader concatenates."""
     return with_segments([segment(0xE1, b"Exif\0\0" + bytes(248))] * (size // 258))
 
 
 def jpeg_junk(size: int = 9 * MIB) -> bytes:
-    """Bytes that are no segment before the second one."""
+    """Junk between two segments."""
     data = encoded("JPEG")
     return data[:20] + bytes(size) + data[20:]
 
 
 def jpeg_small_segments(size: int = 9 * MIB) -> bytes:
-    """Comments of no bytes."""
+    """Empty comments."""
     return with_segments([segment(0xFE, b"")] * (size // 4))
 
 
 def exif_rationals(size: int = 9 * MIB) -> bytes:
-    """Exif whose orientation is a million fractions."""
+    """Exif whose orientation has a million rationals."""
     count = size // 8
     return tiff((0x0112, RATIONAL, count, struct.pack("<LL", 355, 113) * count))
 
 
 def jpeg_exif_rationals() -> bytes:
-    """They are spread over segments."""
+    """A JPEG with this Exif split over segments."""
     data = exif_rationals()
     return with_segments(
         segment(0xE1, b"Exif\0\0" + data[at : at + 65000]) for at in range(0, len(data), 65000)
@@ -139,28 +139,28 @@ def jpeg_exif_rationals() -> bytes:
 
 
 def png_exif_rationals() -> bytes:
-    """They are in one chunk."""
+    """A PNG with this Exif in one chunk."""
     return png(32, 32, chunk(b"eXIf", exif_rationals()), black(96, 32))
 
 
 def png_small_chunks(size: int = 9 * MIB) -> bytes:
-    """Private chunks of no bytes."""
+    """Empty private chunks."""
     return png(32, 32, chunk(b"prVt") * (size // 12), black(96, 32))
 
 
 def png_small_data(size: int = 9 * MIB) -> bytes:
-    """IDAT chunks of no bytes."""
+    """Empty IDAT chunks."""
     return png(32, 32, chunk(b"IDAT") * (size // 12), black(96, 32))
 
 
 def png_texts(texts: int = 8000) -> bytes:
-    """Compressed texts, none counted by Pillow as they are no UTF-8, that unpack to 8 GB together."""
+    """Compressed texts that unpack to 8 GB; Pillow does not count them, as they are not UTF-8."""
     text = zlib.compress(b"\xff" * (MIB - 1), 9)
     return png(32, 32, chunk(b"iTXt", b"k\0\1\0\0\0" + text) * texts, black(96, 32))
 
 
 def png_wide_texts(texts: int = 60) -> bytes:
-    """Compressed texts of one wide character and narrow ones: 4 bytes of memory for each byte."""
+    """Compressed texts with one wide character: a str of 4 bytes per character."""
     text = zlib.compress(b"a" * (MIB - 8) + "\U0001f600".encode(), 9)
     return png(32, 32, *(chunk(b"iTXt", b"%d\0\1\0\0\0" % i + text) for i in range(texts)), black(96, 32))
 
@@ -183,7 +183,7 @@ def gif_small_blocks(size: int = 9 * MIB) -> bytes:
 
 
 def gif_extensions(size: int = 9 * MIB) -> bytes:
-    """Extensions of no bytes."""
+    """Empty extensions."""
     data = encoded("GIF", mode="L")
     at = data.index(b",", 13)
     return data[:at] + b"!\x01\0" * (size // 3) + data[at:]
@@ -198,12 +198,12 @@ def bmp(width: int, height: int, bits: int, compression: int, content: bytes) ->
 
 
 def bmp_runs(side: int = 2150) -> bytes:
-    """Runs of one pixel."""
+    """Run-length encoding with runs of one pixel."""
     return bmp(side, side, 8, 1, (b"\1\1" * side + b"\0\0") * side + b"\0\1")
 
 
 def bmp_lines(side: int = 5000) -> bytes:
-    """Lines that end after their first pixel."""
+    """Run-length encoding whose lines end after the first pixel."""
     return bmp(side, side, 4, 2, b"\1\0\0\0" * side + b"\0\1")
 
 
@@ -216,20 +216,20 @@ def tiff_tile(side: int = 20_000) -> bytes:
 
 
 def tiff_strips_again(count: int = 250_000, side: int = 1200) -> bytes:
-    """Two strips, told again and again."""
+    """Two strips, referenced many times."""
     entries = (number(273, *[8] * count), number(278, side - 1), number(279, *[side * side] * count))
     return grey(side, side, *entries) + bytes(side * side)
 
 
 def tiff_entries(size: int = 9 * MIB) -> bytes:
-    """A BigTIFF directory of half a million entries."""
+    """A BigTIFF with half a million directory entries."""
     data = tiff(*[(40000, 99, 1, b"")], big=True)
     entry = data[24:44]
     return data[:16] + struct.pack("<Q", size // 20) + entry * (size // 20) + bytes(8)
 
 
 def tiff_rationals() -> bytes:
-    """A resolution of a million fractions."""
+    """A resolution with a million rationals."""
     count = MIB
     return grey(
         32,
@@ -257,7 +257,7 @@ def tiff_jpeg_scans(side: int = 4992) -> bytes:
 
 
 def tiff_backward_bits(size: int = 8 * MIB, rows: int = 65_000) -> bytes:
-    """Strips of one row that all claim the whole file, their bits in backward order."""
+    """One-row strips that all reference the whole file, in reversed bit order."""
     fields = [
         number(256, 8),
         number(257, rows),
@@ -285,7 +285,7 @@ def webp_canvas(side: int = 13_000) -> bytes:
 
 
 def webp_chunks(size: int = 9 * MIB) -> bytes:
-    """Chunks of no bytes after the picture."""
+    """Empty chunks after the picture."""
     size_field = (31).to_bytes(3, "little")
     body = b"VP8X" + struct.pack("<L", 10) + b"\0\0\0\0" + size_field * 2 + encoded("WEBP")[12:]
     body += (b"prVt" + bytes(4)) * (size // 8)

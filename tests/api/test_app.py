@@ -24,7 +24,7 @@ def test_loads_the_checkpoint_that_the_settings_name(other_checkpoint: Path) -> 
     assert answer["digest"] == Checkpoint.load(other_checkpoint).metadata.digest
 
 
-def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
+def test_an_invalid_setting_raises(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
         create_app(load_settings(model=str(tmp_path / "nowhere.pth")))
     with pytest.raises(ValueError, match="abacus"):
@@ -53,7 +53,7 @@ def gunicorn_configuration() -> dict[str, object]:
 def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAKE_BIND", "0.0.0.0:9999")
     monkeypatch.setenv("CIFAKE_WORKERS", "2")
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch puts it back
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch restores it
     values = gunicorn_configuration()
     assert (values["bind"], values["workers"]) == ("0.0.0.0:9999", 2)
     assert values["worker_class"] is Worker
@@ -64,19 +64,19 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     ("device", "workers", "processes", "threads"),
     [("cpu", "0", 4, "1"), ("cpu", "2", 2, "2"), ("cpu", "8", 8, "1"), ("cuda", "0", 1, "4")],
 )
-def test_gunicorn_shares_out_the_processors(
+def test_gunicorn_divides_the_cores_among_workers(
     device: str, workers: str, processes: int, threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.engines.cpus.available_cpus", lambda: 4)
     monkeypatch.setenv("CIFAKE_DEVICE", device)
     monkeypatch.setenv("CIFAKE_WORKERS", workers)
-    monkeypatch.setenv("OMP_NUM_THREADS", "")  # monkeypatch puts it back
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # monkeypatch restores it
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert gunicorn_configuration()["workers"] == processes
     assert os.environ["OMP_NUM_THREADS"] == threads
 
 
 def test_gunicorn_reads_its_configuration_before_numpy_is_imported() -> None:
-    # NumPy makes its threads when it is imported, as many as it is told by then.
+    # NumPy creates its threads at import, by OMP_NUM_THREADS at that time.
     program = "import sys, runpy; runpy.run_path('api/gunicorn.conf.py'); assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

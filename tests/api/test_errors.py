@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from api.server.environ import REFUSED
-from api.uploads import IN_MEMORY
+from api.server.environ import REJECTED
+from api.uploads import SPOOL_BYTES
 from tests.conftest import served
 from tests.pictures import encode, noise
 
@@ -45,7 +45,7 @@ def test_unknown_path(client: FlaskClient) -> None:
     assert response.json["status"] == 404
 
 
-def test_a_failure_of_ours_hides_its_cause_and_is_logged(
+def test_an_internal_error_is_logged_and_hides_its_cause(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> str:
@@ -60,16 +60,16 @@ def test_a_failure_of_ours_hides_its_cause_and_is_logged(
     assert response.json["request_id"] in caplog.text
 
 
-def test_request_id_is_taken_over_when_sound(client: FlaskClient) -> None:
+def test_a_valid_request_id_is_kept(client: FlaskClient) -> None:
     assert client.get("/livez", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
     assert client.get("/nowhere", headers={"X-Request-ID": "abc-1"}).json["request_id"] == "abc-1"
-    made = client.get("/livez", headers={"X-Request-ID": "x" * 200}).headers["X-Request-ID"]
-    assert len(made) == 36
+    generated = client.get("/livez", headers={"X-Request-ID": "x" * 200}).headers["X-Request-ID"]
+    assert len(generated) == 36
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/predict", "/predict?explain=magic", "/batch?team=x"])
-def test_errors_wait_for_no_body(path: str, app: Flask) -> None:
-    """Under Flask's own server a body's stream ends with the connection: it must not be read to its end."""
+def test_errors_are_sent_without_reading_the_body(path: str, app: Flask) -> None:
+    """Under Flask's development server, reading a body to its end would block until the connection closes."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -85,8 +85,8 @@ def test_errors_wait_for_no_body(path: str, app: Flask) -> None:
         server.server_close()
 
 
-def test_a_worker_without_a_free_thread_says_so(client: FlaskClient) -> None:
-    response = client.get("/model", environ_overrides={REFUSED: True})
+def test_a_rejected_request_is_answered_429(client: FlaskClient) -> None:
+    response = client.get("/model", environ_overrides={REJECTED: True})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
     assert set(response.json) == MEMBERS
 
@@ -99,7 +99,7 @@ def test_a_worker_without_a_free_thread_says_so(client: FlaskClient) -> None:
         FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
     ],
 )
-def test_an_upload_that_cannot_be_kept(
+def test_an_upload_that_cannot_be_stored(
     error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -107,7 +107,7 @@ def test_an_upload_that_cannot_be_kept(
 
     monkeypatch.setattr("tempfile.TemporaryFile", fail)
     client = served(output_dir=str(tmp_path)).test_client()
-    large = encode(noise()) + bytes(IN_MEMORY)
+    large = encode(noise()) + bytes(SPOOL_BYTES)
     response = client.post("/predict", data={"file": (io.BytesIO(large), "x.png")})
     assert response.status_code == 507
     assert error.strerror in response.json["detail"]

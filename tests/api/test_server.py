@@ -1,4 +1,4 @@
-"""The service as it is run: gunicorn, a socket, the shipped model."""
+"""End-to-end tests: gunicorn on a socket with the shipped model."""
 
 import os
 import signal
@@ -37,19 +37,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     url = f"http://{address}"
     try:
-        until = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while True:
             try:
                 urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
                 break
-            except urllib.error.HTTPError as error:  # the model is being loaded, and it says so at once
+            except urllib.error.HTTPError as error:  # the model is being loaded
                 status = error.code
                 error.close()
                 assert status == 503, status
             except urllib.error.URLError:  # gunicorn does not listen yet
                 pass
             assert process.poll() is None, "the server did not start"
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         yield url, process
     finally:
@@ -67,7 +67,7 @@ def post(url: str, body: bytes) -> tuple[int, dict]:
             return error.code, json.loads(error.read())
 
 
-def test_a_picture_over_the_wire(server: tuple[str, subprocess.Popen]) -> None:
+def test_predict(server: tuple[str, subprocess.Popen]) -> None:
     url, _ = server
     shipped = Predictor.load(device="cpu", engine="auto", precision="auto")
     status, answer = post(f"{url}/predict", encode(noise(3)))
@@ -75,7 +75,7 @@ def test_a_picture_over_the_wire(server: tuple[str, subprocess.Popen]) -> None:
     assert answer["prediction"] == pytest.approx(shipped.predict_proba([noise(3)])[0], abs=1e-5)
 
 
-def test_a_client_that_sends_too_much_reads_why(server: tuple[str, subprocess.Popen]) -> None:
+def test_an_oversized_upload_is_answered_413(server: tuple[str, subprocess.Popen]) -> None:
     url, process = server
     status, problem = post(f"{url}/predict", bytes(50_000_000))
     assert status == 413
@@ -85,7 +85,7 @@ def test_a_client_that_sends_too_much_reads_why(server: tuple[str, subprocess.Po
 
 PICTURE = encode(noise(3))
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
-SILENT = {
+STALLED = {
     "nothing": b"",
     "half a head": b"POST /predict HTTP/1.1\r\nHo",
     "no body": b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n\r\n",
@@ -99,30 +99,30 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20)
 
 
-@pytest.mark.parametrize("kind", SILENT)
-def test_clients_that_fall_silent_hold_up_nobody(kind: str, server: tuple[str, subprocess.Popen]) -> None:
-    """Ten times as many of them as there are threads."""
+@pytest.mark.parametrize("kind", STALLED)
+def test_stalled_clients_do_not_block_others(kind: str, server: tuple[str, subprocess.Popen]) -> None:
+    """With ten times as many stalled clients as threads."""
     url, _ = server
-    silent = [connect(url) for _ in range(40)]
+    stalled = [connect(url) for _ in range(40)]
     try:
-        for sock in silent:
-            sock.sendall(SILENT[kind])
+        for sock in stalled:
+            sock.sendall(STALLED[kind])
         for path in ("/livez", "/readyz"):
             with urllib.request.urlopen(url + path, timeout=5) as response:
                 assert response.status == 200
         assert post(f"{url}/predict", PICTURE)[0] == 200
     finally:
-        for sock in silent:
+        for sock in stalled:
             sock.close()
 
 
-def test_a_silent_client_is_told_so(server: tuple[str, subprocess.Popen]) -> None:
+def test_a_stalled_upload_is_answered_408(server: tuple[str, subprocess.Popen]) -> None:
     with connect(server[0]) as sock:
-        sock.sendall(SILENT["half a small body"])
+        sock.sendall(STALLED["half a small body"])
         assert sock.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
-def test_uploads_that_outlast_the_deadline(server: tuple[str, subprocess.Popen]) -> None:
+def test_uploads_past_the_deadline_are_answered_504(server: tuple[str, subprocess.Popen]) -> None:
     url, _ = server
     late = [connect(url) for _ in range(12)]
     try:
@@ -142,8 +142,8 @@ def test_uploads_that_outlast_the_deadline(server: tuple[str, subprocess.Popen])
     assert {post(f"{url}/predict", PICTURE)[0] for _ in range(100)} == {200}
 
 
-def test_requests_one_after_another_on_one_connection(server: tuple[str, subprocess.Popen]) -> None:
-    """Sent at once, and the last one in pieces."""
+def test_pipelined_requests(server: tuple[str, subprocess.Popen]) -> None:
+    """Three at once, and one in two parts."""
     request = HEAD % len(PICTURE) + PICTURE
     with connect(server[0]) as sock:
         sock.sendall(request * 3 + request[:50])
@@ -154,7 +154,7 @@ def test_requests_one_after_another_on_one_connection(server: tuple[str, subproc
             assert file.read().count(b"HTTP/1.1 200 ") >= 3
 
 
-def test_a_malformed_chunk_is_the_clients_fault(server: tuple[str, subprocess.Popen]) -> None:
+def test_a_malformed_chunk_is_answered_400(server: tuple[str, subprocess.Popen]) -> None:
     head = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -171,25 +171,26 @@ def test_a_malformed_chunk_is_the_clients_fault(server: tuple[str, subprocess.Po
         ("MODEL", "/nowhere.pth", "error: CIFAKE_MODEL=/nowhere.pth: there is no such file"),
         ("MODEL", "README.md", "the service cannot start: README.md is not a checkpoint that can be read"),
         ("BIND", "127.0.0.1:{taken}", "error: 127.0.0.1:{taken} is in use: "),
+        ("BIND", "127.0.0.1:99999", "error: CIFAKE_BIND=127.0.0.1:99999: bind(): port must be 0-65535."),
         ("BATCHSIZE", "8", "error: CIFAKE_BATCHSIZE is not a setting: did you mean CIFAKE_BATCH_SIZE?"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(name: str, value: str, words: str) -> None:
+def test_startup_errors_are_one_sentence(name: str, value: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        ended = started_wrong(f"CIFAKE_{name}", value.format(taken=taken))
-    assert words.format(taken=taken) in ended.stderr
-    assert ended.returncode
-    assert "Traceback" not in ended.stderr
+        result = run_server(f"CIFAKE_{name}", value.format(taken=taken))
+    assert words.format(taken=taken) in result.stderr
+    assert result.returncode
+    assert "Traceback" not in result.stderr
 
 
-def started_wrong(name: str, value: str) -> subprocess.CompletedProcess:
+def run_server(name: str, value: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"CIFAKE_BIND": f"127.0.0.1:{free_port()}", name: value}
     command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_it_ends_when_told_to(server: tuple[str, subprocess.Popen]) -> None:
+def test_sigterm_stops_the_server(server: tuple[str, subprocess.Popen]) -> None:
     """Last of this module: the server is gone after it."""
     _, process = server
     process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The queue before the model, as HTTP shows it."""
+"""Batching, queueing and deadlines through the HTTP interface."""
 
 import re
 import threading
@@ -13,26 +13,26 @@ from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
 
-class Held(MeanPredictor):
-    """Answers nothing, once warm, until it is let."""
+class BlockedPredictor(MeanPredictor):
+    """After the warm-up, `predict` blocks until `unblocked` is set."""
 
     def __init__(self) -> None:
         self.warm = False
-        self.begun, self.let = threading.Semaphore(0), threading.Event()
+        self.started, self.unblocked = threading.Semaphore(0), threading.Event()
         self.sizes: list[int] = []
-        self.alone: list[bool] = []
+        self.use_all_cores: list[bool] = []
 
     def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
         if self.warm:
             self.sizes.append(len(pictures))
-            self.alone.append(use_all_cores)
-            self.begun.release()
-            assert self.let.wait(10)
+            self.use_all_cores.append(use_all_cores)
+            self.started.release()
+            assert self.unblocked.wait(10)
         return super().predict(pictures)
 
 
-def held(**settings: int) -> tuple[Flask, Held]:
-    predictor = Held()
+def blocked_app(**settings: int) -> tuple[Flask, BlockedPredictor]:
+    predictor = BlockedPredictor()
     app = served(predictor, **settings)
     predictor.warm = True
     return app, predictor
@@ -43,54 +43,54 @@ def post(app: Flask) -> tuple[int, str | None]:
     return response.status_code, response.headers.get("Retry-After")
 
 
-def waiting(app: Flask, count: int) -> None:
-    until = threading.Event()
+def wait_until_queued(app: Flask, count: int) -> None:
+    pause = threading.Event()
     for _ in range(5000):
-        if app.extensions["cifake"].batcher.waiting == count:
+        if app.extensions["cifake"].batcher.queued_items == count:
             return
-        until.wait(0.002)
-    pytest.fail("they never came to wait")
+        pause.wait(0.002)
+    pytest.fail("the requests were not queued")
 
 
-def test_requests_that_come_together_are_computed_together() -> None:
-    app, predictor = held(batch_size=4)
+def test_concurrent_requests_are_batched() -> None:
+    app, predictor = blocked_app(batch_size=4)
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(post, app)
-        assert predictor.begun.acquire(timeout=10)
+        assert predictor.started.acquire(timeout=10)
         rest = [pool.submit(post, app) for _ in range(6)]
-        waiting(app, 6)
-        predictor.let.set()
+        wait_until_queued(app, 6)
+        predictor.unblocked.set()
         assert [future.result(10) for future in [first, *rest]] == [(200, None)] * 7
     assert predictor.sizes == [1, 4, 2]
-    assert predictor.alone == [True, False, False]  # all cores for one picture, one for each of several
+    assert predictor.use_all_cores == [True, False, False]  # all cores only for a single request
 
 
-def test_a_full_queue_is_told_at_once() -> None:
-    app, predictor = held(queue_size=1)
+def test_a_full_queue_is_answered_429() -> None:
+    app, predictor = blocked_app(queue_size=1)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(post, app)
-        assert predictor.begun.acquire(timeout=10)
+        assert predictor.started.acquire(timeout=10)
         second = pool.submit(post, app)
-        waiting(app, 1)
+        wait_until_queued(app, 1)
         assert post(app) == (429, "1")
-        predictor.let.set()
+        predictor.unblocked.set()
         assert [first.result(10), second.result(10)] == [(200, None)] * 2
 
 
-def test_what_comes_too_late_is_not_computed() -> None:
-    app, predictor = held(deadline_seconds=1)
+def test_an_expired_request_is_answered_504_and_not_computed() -> None:
+    app, predictor = blocked_app(deadline_seconds=1)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, app)
-        assert predictor.begun.acquire(timeout=10)
+        assert predictor.started.acquire(timeout=10)
         assert post(app) == (504, None)
-        predictor.let.set()
+        predictor.unblocked.set()
         assert first.result(10) == (200, None)
     assert predictor.sizes == [1]
 
 
-def test_stages_are_timed() -> None:
-    app, predictor = held()
-    predictor.let.set()
+def test_server_timing_header() -> None:
+    app, predictor = blocked_app()
+    predictor.unblocked.set()
     response = app.test_client().post("/predict", data=encode(noise()), content_type="image/png")
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["Server-Timing"]))
     assert list(stages) == ["parse", "decode", "queue", "infer"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.settings import Settings, SettingsError, load_settings, unknown_variables
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "api" / "README.md"
 TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
 JSON_LIKE = ["2025.10", "true", "null", "[1]", '{"a": 1}', "1e3"]
 UTF8 = st.characters(codec="utf-8", exclude_characters="\0")
@@ -26,7 +26,7 @@ def test_defaults() -> None:
     }
 
 
-def test_arguments_go_before_the_environment() -> None:
+def test_arguments_override_the_environment() -> None:
     with mock.patch.dict(os.environ, {"CIFAKE_WORKERS": "3", "CIFAKE_THREADS": "7"}):
         found = load_settings(workers=5)
     assert (found.workers, found.threads) == (5, 7)
@@ -34,27 +34,27 @@ def test_arguments_go_before_the_environment() -> None:
 
 @settings(derandomize=True, deadline=None)
 @given(st.sampled_from(TEXTS), st.sampled_from(JSON_LIKE) | st.text(UTF8, min_size=1))
-def test_text_arrives_as_it_was_written(name: str, value: str) -> None:
+def test_text_is_read_unchanged(name: str, value: str) -> None:
     assert getattr(from_environment(**{name: value}), name) == value
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.sampled_from(NUMBERS), st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=12))
-def test_a_number_is_one_or_the_sentence_names_the_setting(name: str, value: str) -> None:
+def test_a_number_is_parsed_or_the_error_names_the_setting(name: str, value: str) -> None:
     try:
         found = getattr(from_environment(**{name: value}), name)
     except SettingsError as error:
-        told = str(error)
+        message = str(error)
     else:
         assert found == float(value)
         return
-    assert f"CIFAKE_{name.upper()}" in told
-    assert told.count("\n") == value.count("\n")
+    assert f"CIFAKE_{name.upper()}" in message
+    assert message.count("\n") == value.count("\n")
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", ["many", "-1", "nan", "inf", "", "1_0x"])
-def test_senseless_numbers_are_refused(name: str, value: str) -> None:
+def test_invalid_numbers_are_rejected(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"CIFAKE_{name.upper()}={value}: Input should be"):
         from_environment(**{name: value})
 
@@ -62,7 +62,7 @@ def test_senseless_numbers_are_refused(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("engine", "abacus"), ("precision", "f64"), ("bind", ""), ("model", "")]
 )
-def test_other_values_are_refused(name: str, value: str) -> None:
+def test_invalid_values_are_rejected(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"CIFAKE_{name.upper()}"):
         from_environment(**{name: value})
 
@@ -76,17 +76,17 @@ def test_other_values_are_refused(name: str, value: str) -> None:
         {"max_batches": 5, "threads": 4},
     ],
 )
-def test_settings_that_do_not_fit_together_are_refused(values: dict[str, int]) -> None:
+def test_inconsistent_settings_are_rejected(values: dict[str, int]) -> None:
     with pytest.raises(SettingsError, match=r"^CIFAKE_MAX_\w+ \(\d+\) must not be above CIFAKE_\w+ \(\d+\)$"):
         load_settings(**values)
 
 
-def test_batches_are_a_quarter_of_the_threads() -> None:
-    assert [load_settings(threads=threads).batches for threads in (1, 4, 32)] == [1, 1, 8]
-    assert load_settings(max_batches=2).batches == 2
+def test_batch_slots_are_a_quarter_of_the_threads() -> None:
+    assert [load_settings(threads=threads).batch_slots for threads in (1, 4, 32)] == [1, 1, 8]
+    assert load_settings(max_batches=2).batch_slots == 2
 
 
-def test_the_environment_does_not_reach_flask() -> None:
+def test_the_environment_does_not_configure_flask() -> None:
     from api.app import create_app
     from tests.conftest import MeanPredictor
 
@@ -97,7 +97,7 @@ def test_the_environment_does_not_reach_flask() -> None:
 
 def test_readme_lists_every_setting() -> None:
     rows = [line for line in README.read_text().splitlines() if line.startswith("| `CIFAKE_")]
-    root = f"{README.parent}/"
+    root = f"{README.parents[1]}/"
     assert rows == [
         f"| `CIFAKE_{name.upper()}` | `{str(field.default).removeprefix(root)}` | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -116,7 +116,7 @@ def test_a_misspelt_setting_is_named(name: str, meant: str) -> None:
         load_settings()
 
 
-def test_other_variables_are_no_settings() -> None:
+def test_unknown_variables_are_reported() -> None:
     given = {
         "CIFAKE_SOMETHING": "1",
         "CIFAKE_DATA": "data",

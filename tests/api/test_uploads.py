@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from api.errors import BadRequestProblem, LateProblem, StalledProblem
-from api.uploads import IN_MEMORY, ClientStream, FormFile
+from api.errors import BadRequestProblem, DeadlineProblem, StalledProblem
+from api.uploads import SPOOL_BYTES, FormFile, RequestBody
 from tests.conftest import served
 from tests.pictures import encode, noise
 
 
 class Failing(io.BytesIO):
-    """A client's stream whose reading fails."""
+    """A body whose `read` raises."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(b"")
@@ -39,21 +39,19 @@ class Failing(io.BytesIO):
         (KeyError("what a parser never meant to raise"), BadRequestProblem),
     ],
 )
-def test_whatever_goes_wrong_while_the_body_is_read_is_the_clients(
-    error: Exception, problem: type[Exception]
-) -> None:
+def test_errors_while_the_body_is_read_are_client_errors(error: Exception, problem: type[Exception]) -> None:
     with pytest.raises(problem):
-        ClientStream(Failing(error), time.monotonic() + 60).read(10)
+        RequestBody(Failing(error), time.monotonic() + 60).read(10)
 
 
-def test_nothing_is_read_past_the_deadline() -> None:
-    stream = ClientStream(io.BytesIO(b"abc"), time.monotonic() - 1)
-    with pytest.raises(LateProblem):
+def test_read_past_the_deadline() -> None:
+    stream = RequestBody(io.BytesIO(b"abc"), time.monotonic() - 1)
+    with pytest.raises(DeadlineProblem):
         stream.read(1)
 
 
-def test_the_body_comes_as_it_is() -> None:
-    stream = ClientStream(io.BytesIO(b"abcdef"), time.monotonic() + 60)
+def test_read_and_readinto() -> None:
+    stream = RequestBody(io.BytesIO(b"abcdef"), time.monotonic() + 60)
     buffer = bytearray(2)
     assert (stream.read(3), stream.readinto(memoryview(buffer)), bytes(buffer), stream.read()) == (
         b"abc",
@@ -65,7 +63,7 @@ def test_the_body_comes_as_it_is() -> None:
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.data())
-def test_files_in_one_file_read_like_files_of_their_own(contents: list[bytes], data: st.DataObject) -> None:
+def test_form_files_in_a_shared_file_are_independent(contents: list[bytes], data: st.DataObject) -> None:
     shared = io.BytesIO()
     files = []
     for content in contents:
@@ -84,20 +82,20 @@ def test_files_in_one_file_read_like_files_of_their_own(contents: list[bytes], d
         assert file.tell() == expected.tell()
 
 
-def test_many_large_files_take_one_descriptor(tmp_path: Path) -> None:
+def test_many_large_files_share_one_descriptor(tmp_path: Path) -> None:
     app = served(output_dir=str(tmp_path), max_batch_bytes=64 << 20)
     if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("this system does not tell which files are open")
-    open_at: list[int] = []
+        pytest.skip("needs /proc/self/fd")
+    open_files: list[int] = []
 
     @app.before_request
     def count() -> None:
         from flask import request
 
         assert len(request.files.getlist("files")) == 40
-        open_at.append(len(os.listdir("/proc/self/fd")))
+        open_files.append(len(os.listdir("/proc/self/fd")))
 
-    picture = encode(noise()) + bytes(IN_MEMORY // 2 + 1)  # what follows a PNG's end is not read
+    picture = encode(noise()) + bytes(SPOOL_BYTES // 2 + 1)  # data after the end of a PNG is ignored
     before = len(os.listdir("/proc/self/fd"))
     files = [FileStorage(io.BytesIO(picture), f"{i}.png", "files") for i in range(40)]
     boundary, body = encode_multipart({"files": files})
@@ -106,21 +104,21 @@ def test_many_large_files_take_one_descriptor(tmp_path: Path) -> None:
     assert response.status_code == 200
     assert len(response.json) == 40
     assert len({row["prediction"] for row in response.json}) == 1
-    assert open_at[0] - before < 8
+    assert open_files[0] - before < 8
 
 
-def test_json_nested_deep(client: FlaskClient) -> None:
+def test_deeply_nested_json(client: FlaskClient) -> None:
     for text in ("[" * 1000, '{"file":' * 1000, "[" * 100_000):
         response = client.post("/predict", data=text, content_type="application/json")
         assert response.status_code == 400
 
 
-def test_late_already(app: Flask) -> None:
-    """A slow upload that outlasted the deadline is told so, and costs the next ones nothing."""
+def test_expired_requests_do_not_block_later_ones(app: Flask) -> None:
+    """Slow uploads past the deadline are answered 504 and leave no work behind."""
     client = app.test_client()
-    begun = {"cifake.begun": time.monotonic() - 31}
+    environ = {"cifake.first_byte_at": time.monotonic() - 31}
     body = encode(np.zeros((32, 32, 3), np.uint8))
     for _ in range(12):
-        assert client.post("/predict", data=body, environ_overrides=begun).status_code == 504
+        assert client.post("/predict", data=body, environ_overrides=environ).status_code == 504
     for _ in range(100):
         assert client.post("/predict", data=body).status_code == 200

@@ -66,21 +66,19 @@ def test_tar(mode: str, client: FlaskClient, outputs: Path) -> None:
     check(send_archive(client, tarred(PICTURES, mode)), outputs)
 
 
-def test_folders_and_litter_are_passed_over(client: FlaskClient, outputs: Path) -> None:
+def test_folders_and_system_files_are_skipped(client: FlaskClient, outputs: Path) -> None:
     files = {f"test_images/{name}": content for name, content in PICTURES.items()}
-    files |= {"__MACOSX/._1.png": b"litter", "test_images/.DS_Store": b"litter", "empty/": b""}
+    files |= {"__MACOSX/._1.png": b"x", "test_images/.DS_Store": b"x", "empty/": b""}
     check(send_archive(client, zipped(files)), outputs)
 
 
 @pytest.mark.parametrize("team", ["Team Rocket", "a.b-c_1", "7"])
-def test_good_names_of_teams(team: str, client: FlaskClient, outputs: Path) -> None:
+def test_valid_team_names(team: str, client: FlaskClient, outputs: Path) -> None:
     check(send_files(client, PICTURES, team), outputs, team)
 
 
 @pytest.mark.parametrize("team", ["../x", "", "x" * 200, "a/b", "a\\b", ".x", "x\n", "..", "x\0", "é"])
-def test_bad_names_of_teams_are_refused_and_write_nothing(
-    team: str, client: FlaskClient, outputs: Path
-) -> None:
+def test_invalid_team_names_are_rejected(team: str, client: FlaskClient, outputs: Path) -> None:
     response = send_files(client, PICTURES, team)
     assert response.status_code == 400
     assert "?team=NAME" in response.json["detail"]
@@ -92,11 +90,11 @@ def test_unreadable_pictures_are_left_out_and_listed(client: FlaskClient, output
     response = send_archive(client, zipped(bad))
     assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
     assert response.headers["X-Unreadable-Count"] == "2"
-    assert response.headers["X-Out-Of-Domain-Count"] == "3"  # too dark for the stand-in predictor
+    assert response.headers["X-Out-Of-Domain-Count"] == "3"  # too dark for the stub
     listed = json.loads((outputs / "x_unreadable.json").read_bytes())
     assert [row["image_id"] for row in listed] == ["3.png", "notes.txt"]
     assert "cut short" in listed[0]["error"]
-    # The next sound batch of the team takes the list away.
+    # The next batch without unreadable files removes the list.
     check(send_archive(client, zipped(PICTURES)), outputs)
 
 
@@ -121,7 +119,7 @@ def test_same_name_twice(client: FlaskClient, outputs: Path) -> None:
     assert not outputs.exists()
 
 
-def test_more_pictures_than_a_chunk(client: FlaskClient) -> None:
+def test_more_pictures_than_a_model_batch(client: FlaskClient) -> None:
     files = {f"{i}.png": grey(i % 256) for i in range(299, -1, -1)}
     rows = send_archive(client, zipped(files)).json
     assert [row["image_id"] for row in rows] == [f"{i}.png" for i in range(300)]
@@ -134,7 +132,7 @@ def test_too_many_files(as_files: bool, client: FlaskClient, outputs: Path) -> N
     files = {f"{i}.png": grey(1) for i in range(302)}
     response = send_files(client, files) if as_files else send_archive(client, zipped(files))
     assert response.status_code == 413
-    gc.collect()  # werkzeug leaves the files of a form that it gives up on to the collector, which warns
+    gc.collect()  # werkzeug does not close the files of a form that it rejects: the collector warns
     assert not outputs.exists()
 
 
@@ -181,7 +179,7 @@ def test_either_label_can_be_the_positive_one(client: FlaskClient, outputs: Path
 
 
 @pytest.mark.parametrize("word", ["", "fake", "PHOTO", "1"])
-def test_other_positives_are_refused(word: str, client: FlaskClient, outputs: Path) -> None:
+def test_invalid_positive_classes_are_rejected(word: str, client: FlaskClient, outputs: Path) -> None:
     data = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip")}
     response = client.post("/batch", query_string={"team": "x", "positive": word}, data=data)
     assert response.status_code == 400
@@ -190,10 +188,10 @@ def test_other_positives_are_refused(word: str, client: FlaskClient, outputs: Pa
 
 
 def test_pixels_of_all_pictures_together(client: FlaskClient, outputs: Path) -> None:
-    """250,000 each and a million together are allowed; nothing is decoded of what claims more."""
-    claims = bytearray(encode(np.zeros((500, 500), np.uint8)))
-    del claims[60:]  # it cannot be decoded
-    five = {f"{i}.png": bytes(claims) for i in range(5)}
+    """Limits are 250,000 pixels each and a million together, checked before anything is decoded."""
+    header = bytearray(encode(np.zeros((500, 500), np.uint8)))
+    del header[60:]  # not decodable
+    five = {f"{i}.png": bytes(header) for i in range(5)}
     for response in (send_archive(client, zipped(five)), send_files(client, five)):
         assert response.status_code == 413
         assert "1000000 pixels together" in response.json["detail"]
@@ -202,31 +200,31 @@ def test_pixels_of_all_pictures_together(client: FlaskClient, outputs: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_pixels_that_a_head_does_not_tell_are_counted_too(kind: str, client: FlaskClient) -> None:
+def test_pixels_unknown_from_the_header_are_counted(kind: str, client: FlaskClient) -> None:
     files = {f"{i}": encode(np.full((500, 500), 100, np.uint8), kind) for i in range(5)}
     assert send_archive(client, zipped(files)).status_code == 413
 
 
-def test_a_batch_ends_with_its_time(outputs: Path) -> None:
+def test_a_batch_past_its_deadline_is_answered_504(outputs: Path) -> None:
     app = served(output_dir=str(outputs), max_batch_seconds=1e-6)
     response = send_files(app.test_client(), PICTURES)
     assert response.status_code == 504
     assert not outputs.exists()
 
 
-def test_so_many_batches_at_once(outputs: Path) -> None:
+def test_concurrent_batches_are_limited(outputs: Path) -> None:
     app = served(output_dir=str(outputs), max_batches=1)
     client = app.test_client()
-    with app.extensions["cifake"].batch():
+    with app.extensions["cifake"].batch_slot():
         response = send_files(client, PICTURES)
         assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
         assert client.post("/predict", data=grey(1)).status_code == 200
     check(send_files(client, PICTURES), outputs)
     assert send_files(client, {"x": b"no picture"}).status_code == 422
-    check(send_files(client, PICTURES), outputs)  # an error gives the place back
+    check(send_files(client, PICTURES), outputs)  # an error releases the slot
 
 
-def test_a_batch_waits_for_room_however_small_the_queue(outputs: Path) -> None:
+def test_batches_are_not_limited_by_the_queue_size(outputs: Path) -> None:
     app = served(output_dir=str(outputs), queue_size=1, batch_size=2)
     files = {f"{i}.png": grey(i) for i in range(20)}
     with ThreadPoolExecutor(6) as pool:
@@ -234,7 +232,7 @@ def test_a_batch_waits_for_room_however_small_the_queue(outputs: Path) -> None:
     assert [len(answer.json) for answer in answers] == [20] * 6
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+def test_an_unwritable_output_folder_is_detected_first(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("where a folder should be")
@@ -246,8 +244,8 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
     assert "CIFAKE_OUTPUT_DIR cannot be written to" in response.json["detail"]
 
 
-def test_two_batches_of_one_team_leave_what_belongs_together(client: FlaskClient, outputs: Path) -> None:
-    """One of them has an unreadable picture: its list stands beside its own predictions or not at all."""
+def test_concurrent_batches_of_one_team_write_consistent_files(client: FlaskClient, outputs: Path) -> None:
+    """The list of unreadable files must belong to the predictions beside it."""
     clean, dirty = {"1.png": grey(1)}, {"2.png": grey(2), "bad.png": b"x"}
     app = client.application
     with ThreadPoolExecutor(8) as pool:
@@ -259,7 +257,7 @@ def test_two_batches_of_one_team_leave_what_belongs_together(client: FlaskClient
 
 
 @pytest.mark.parametrize("stays", [True, False])
-def test_a_client_that_left_is_noticed(stays: bool, outputs: Path) -> None:
+def test_a_disconnected_client_is_detected(stays: bool, outputs: Path) -> None:
     app = served(output_dir=str(outputs), batch_size=2)
     ours, theirs = socket.socketpair()
     if not stays:

@@ -12,11 +12,11 @@ from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
 
-def test_alive(client: FlaskClient) -> None:
+def test_livez(client: FlaskClient) -> None:
     assert client.get("/livez").json == {"status": "alive"}
 
 
-def test_ready_only_after_a_picture_went_through(client: FlaskClient) -> None:
+def test_readyz_and_the_starting_app(client: FlaskClient) -> None:
     assert client.get("/readyz").json == {"status": "ready"}
     starting = create_starting_app().test_client()
     assert starting.get("/livez").status_code == 200
@@ -26,34 +26,34 @@ def test_ready_only_after_a_picture_went_through(client: FlaskClient) -> None:
         assert response.headers["Retry-After"]
 
 
-def test_a_model_that_does_not_answer_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_is_503_while_the_model_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck(MeanPredictor):
         warm = False
-        let = threading.Event()
+        unblocked = threading.Event()
 
         def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
             if self.warm:
-                assert self.let.wait(20)
+                assert self.unblocked.wait(20)
             return super().predict(pictures)
 
-    monkeypatch.setattr("api.service.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("api.service.READINESS_TIMEOUT", 0.05)
     predictor = Stuck()
     app = served(predictor)
     assert app.test_client().get("/readyz").status_code == 200
     predictor.warm = True
     with ThreadPoolExecutor(1) as pool:
         picture = pool.submit(app.test_client().post, "/predict", data=encode(noise()))
-        until = time.monotonic() + 10
+        deadline = time.monotonic() + 10
         while not app.extensions["cifake"].batcher._busy:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
         assert app.test_client().get("/readyz").status_code == 503
         assert app.test_client().get("/livez").status_code == 200
-        predictor.let.set()
+        predictor.unblocked.set()
         assert picture.result(10).status_code == 200
     assert app.test_client().get("/readyz").status_code == 200
 
 
-def test_model_tells_what_is_served(shipped: Predictor) -> None:
+def test_model_describes_the_checkpoint(shipped: Predictor) -> None:
     answer = served(shipped).test_client().get("/model").json
     assert answer["digest"] == shipped.metadata.digest
     assert answer["engine"] == {"framework": "OpenVINO", "precision": "f32", "device": "cpu"}

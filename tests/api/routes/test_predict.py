@@ -13,7 +13,7 @@ from model.predictor import Prediction, Predictor
 from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
 
-GREY = np.full((32, 32, 3), 51, np.uint8)  # a fifth of white: the stand-in predictor says 0.2
+GREY = np.full((32, 32, 3), 51, np.uint8)  # a fifth of white: the stub predicts 0.2
 
 
 def form(client: FlaskClient, data: bytes, name: str = "x.png") -> TestResponse:
@@ -162,11 +162,11 @@ def test_abstain_must_be_a_confidence(query: str, client: FlaskClient) -> None:
     assert "abstain must be a confidence from 0 to 1" in response.json["detail"]
 
 
-def test_what_is_unlike_the_training_data_is_flagged(client: FlaskClient) -> None:
+def test_out_of_domain_pictures_are_flagged(client: FlaskClient) -> None:
     assert ask(client, "", value=20).json["in_domain"] is False
-    unknowing = MeanPredictor()
-    unknowing.predict = lambda pictures, use_all_cores: Prediction(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
-    assert ask(served(unknowing).test_client(), "").json["in_domain"] is None
+    without_domain = MeanPredictor()
+    without_domain.predict = lambda pictures, use_all_cores: Prediction(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
+    assert ask(served(without_domain).test_client(), "").json["in_domain"] is None
 
 
 def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:

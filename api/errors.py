@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.server.environ import FIRST_BYTE_AT, REJECTED
-from model.images.decode import (
+from model.images.errors import (
     BrokenImageError,
     DecoderBusyError,
     DecodeTimeoutError,

@@ -15,7 +15,7 @@ from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullE
 from api.errors import BusyProblem, DeadlineProblem, NotReadyProblem
 from api.settings import Settings
 from model.engines.engine import EngineInfo
-from model.images.decode import ImageLimits, Picture, decode
+from model.images.decode import DecodedImage, ImageLimits, decode
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.predictor import Decision, Prediction
@@ -72,7 +72,7 @@ class Service:
         except (DeadlineExceededError, QueueFullError) as error:
             raise NotReadyProblem(f"the model did not answer within {READINESS_TIMEOUT} s") from error
 
-    def decode_picture(self, data: bytes, deadline: float, always_wait: bool = False) -> Picture:
+    def decode_picture(self, data: bytes, deadline: float, always_wait: bool = False) -> DecodedImage:
         """Decode a file and resize it for the network. Arguments and errors: model.images.decode."""
         return decode(data, self.limits, self.predictor.preprocess.resize, deadline, always_wait)
 

@@ -1,15 +1,14 @@
-"""What a picture is to the network, and what the network says of it. No HTTP, no training."""
+"""The detector: image decoding, checkpoints and inference. No HTTP, no training."""
 
 import sys
 from pathlib import Path
 
-# OpenVINO and NNCF tell their makers of their use, from a process that they fork: in a server that would keep
-# the listening socket, and may wait for ever for a lock of another thread. Without the package they tell
-# nothing.
+# Disables the telemetry of OpenVINO and NNCF. It forks the process: in a server the child would hold the
+# listening socket open, and can deadlock on a lock held by another thread.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ROOT = Path(__file__).parents[1]
-"""Where the packages lie: what runs as `python -m` starts here."""
+"""The root of the repository, in which `python -m` finds the packages."""
 
 SHIPPED = Path(__file__).with_name("cifake_model.pth")
-"""The checkpoint that comes with the project."""
+"""The checkpoint that is shipped with the project."""

@@ -1,4 +1,4 @@
-"""What a network is built from, and what may be asked of it. Imports no torch."""
+"""The options and dimensions of the network. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,19 +10,19 @@ FEATURES = 512
 CHANNEL_MEANS = 64 + 64 + 128 + 256
 STEM = ("conv1", "bn1", "relu", "maxpool")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
-# Where heat maps look: the earliest stages see 16x16 and 8x8 places of a 32x32 picture, the last only 2x2.
-LAYER = "layer2"
+GRAD_CAM_LAYER = "layer2"
+"""Default layer of heat maps; for 32x32 images its feature maps are 8x8, those of the last stage 2x2."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What has to be known to build the network that a state dict belongs to.
+    """The variant of ResNet18 that a state dict belongs to.
 
-    stem: `imagenet` is 7x7 stride 2 with max-pool, for pictures brought to 224x224;
+    stem: `imagenet` is 7x7 stride 2 with max-pool, for images of 224x224;
         `small` is 3x3 stride 1 without pooling, for 32x32; `small-pool` adds a 2x2 max-pool
-        after it, a quarter of the work for the stages that follow.
+        after it, a quarter of the computation in the stages.
     head: `linear` is 512 -> 1; `mlp` is 512 -> 128 -> ReLU -> dropout -> 1.
-    dropout: probability in [0, 1) that a unit before the last layer is dropped in training.
+    dropout: dropout probability before the last layer, in [0, 1).
     """
 
     stem: Stem = "small-pool"

@@ -1,4 +1,4 @@
-"""Calibration: from what a network says to a probability that means what it says."""
+"""Calibration of the network's logits."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Calibration:
-    """A rising map of logits: (sign of z) * abs(z) ** power / temperature + shift.
+    """A monotonic map of logits: sign(z) * abs(z) ** power / temperature + shift.
 
-    temperature alone is Guo et al. 2017, arXiv 1706.04599, and with a shift Platt 1999, "Probabilistic
-    Outputs for Support Vector Machines". The power is ours: a network trained towards softened targets is
-    right about what it doubts and too modest about what it is sure of, which no factor can mend.
+    temperature alone is temperature scaling (Guo et al. 2017, arXiv 1706.04599); with a shift it is Platt
+    scaling (Platt 1999, "Probabilistic Outputs for Support Vector Machines"). The power is an extension for
+    networks trained with soft targets, which are calibrated near 0 but underconfident at large logits.
     """
 
     temperature: float = 1.0

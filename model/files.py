@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that they can be written to."""
+"""Atomic writes, and locks on folders."""
 
 import fcntl
 import os
@@ -10,18 +10,17 @@ from typing import IO
 
 
 @contextmanager
-def atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes the place of `path` once the block has ended without an error.
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path` that replaces it at the end of the block, unless that raises.
 
-    It is a temporary one beside `path` until then, so that a reader sees all of the new file or the
-    old one. Missing folders are made.
+    Creates missing folders.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        os.chmod(temporary, 0o644)  # mkstemp's is for the owner alone
+        os.chmod(temporary, 0o644)  # mkstemp creates it with 0o600
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -29,8 +28,8 @@ def atomically(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Of all threads and processes that ask for the same folder, one at a time. Missing folders are made."""
+def folder_lock(folder: Path) -> Iterator[None]:
+    """An exclusive lock on a folder, among threads and processes. Creates missing folders."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -41,8 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OSError unless a file can be written to the folder, or the folder be made. Leaves nothing
-    there."""
+    """Raise OSError unless files can be created in the folder, which need not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     tempfile.TemporaryFile(dir=folder).close()

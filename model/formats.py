@@ -1,10 +1,10 @@
-"""Versions of the checkpoint file, and what brings an older one to the newest."""
+"""Versions of the checkpoint format, and the upgrade of old ones."""
 
 import re
 from typing import Any
 
 FORMAT = "cifake-checkpoint/2"
-_FIRST = "cifake-checkpoint/1"
+_FORMAT_1 = "cifake-checkpoint/1"
 
 _RECIPE = {
     "cycles": "lr_cycles",
@@ -25,9 +25,9 @@ _AUGMENTATION = {
     "tone": "color_jitter",
     "grey": "grayscale",
 }
-# The int8 ranges of version 1 are of the graph that OpenVINO made of a traced module of PyTorch.
+# In version 1, int8 ranges name the operations of the graph that OpenVINO converted from a traced module.
 _TRACED = re.compile(r"__module\.network\.([\w.]+)/aten::(\w+)/\w+")
-_TRACED_OTHERS = {
+_OTHER_TRACED = {
     "aten::mean/ReduceMean": "stem.mean",
     "aten::mean/ReduceMean_1": "layer1.mean",
     "aten::mean/ReduceMean_2": "layer2.mean",
@@ -37,15 +37,14 @@ _TRACED_OTHERS = {
 
 
 def is_checkpoint(content: dict[str, Any]) -> bool:
-    """Whether the content of a file is a checkpoint, of this version or an older one."""
-    return content.get("format") in (FORMAT, _FIRST)
+    """Whether the content of a file is a checkpoint of a supported version."""
+    return content.get("format") in (FORMAT, _FORMAT_1)
 
 
-def upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a checkpoint by the names of the newest version.
+def upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Convert the content of a checkpoint to the current version.
 
-    Raises KeyError where something is missing, and ValueError for a threshold other than 1/2, which version 1
-    allowed and nothing set.
+    Raises KeyError if a key is missing, and ValueError for a threshold other than 0.5 in version 1.
     """
     if content["format"] == FORMAT:
         return content
@@ -53,34 +52,36 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"a threshold of {content['threshold']} is not supported: calibrate the model instead"
         )
-    recipe = _renamed(content["recipe"], _RECIPE)
+    recipe = _rename_keys(content["recipe"], _RECIPE)
     if "augmentation" in recipe:
-        recipe["augmentation"] = _renamed(recipe["augmentation"], _AUGMENTATION)
+        recipe["augmentation"] = _rename_keys(recipe["augmentation"], _AUGMENTATION)
     detector = content.get("domain")
     return content | {
         "format": FORMAT,
         "positive_class": content["positive"],
-        "ood_detector": detector and _renamed(detector, {"middle": "mean"}),
-        "int8": [one | {"operation": _operation(one["operation"])} for one in content.get("int8", ())],
+        "ood_detector": detector and _rename_keys(detector, {"middle": "mean"}),
+        "int8": [
+            range_ | {"operation": _operation_name(range_["operation"])} for range_ in content.get("int8", ())
+        ],
         "recipe": recipe,
     }
 
 
-def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+def _rename_keys(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in values.items()}
 
 
-def _operation(traced: str) -> str:
-    """The name of an operation in model.engines.openvino_graph, by its name in the traced graph."""
-    found = _TRACED.fullmatch(traced)
-    if not found:
-        return _TRACED_OTHERS.get(traced, traced)
-    module, kind = found.groups()
+def _operation_name(traced: str) -> str:
+    """The name in model.engines.openvino_graph of an operation of the traced graph."""
+    match_ = _TRACED.fullmatch(traced)
+    if not match_:
+        return _OTHER_TRACED.get(traced, traced)
+    module, kind = match_.groups()
     match kind:
         case "_convolution" | "max_pool2d" | "linear":
             return module
         case "add_":
             return f"{module}.add"
-        case "adaptive_avg_pool2d":  # the first of two modules before a linear head: the other is a dropout
+        case "adaptive_avg_pool2d":  # avgpool is a Sequential of pooling and dropout
             return "avgpool"
     return traced

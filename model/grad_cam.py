@@ -1,4 +1,4 @@
-"""Where in a picture the network saw what it says: Grad-CAM.
+"""Grad-CAM heat maps.
 
 Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", ICCV, arXiv 1610.02391, equations 1 and 2.
@@ -10,19 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.architecture import LAYER, STAGES
+from model.architecture import GRAD_CAM_LAYER, STAGES
 from model.network import head, stages
 
 
-def grad_cam(network: nn.Module, pictures: Tensor, sign: Tensor, layer: str = LAYER) -> Tensor:
-    """How much each place speaks for one label of each picture, float (N, H, W) in [0, 1].
+def grad_cam(network: nn.Module, pictures: Tensor, sign: Tensor, layer: str = GRAD_CAM_LAYER) -> Tensor:
+    """A heat map for one target label of each image, float of shape (N, H, W) in [0, 1].
 
-    pictures: normalised, float of shape (N, 3, H, W). sign: float of shape (N,), +1 where that label is
-    label 1 and -1 where it is label 0. layer: one of `model.architecture.STAGES`.
-    A channel's weight is the mean over places of the gradient of that label's logit, `sign * z`; the
-    weighted sum of channels, where positive, is brought to the picture's size (bilinear) and divided
-    by its largest value. All zeros where nothing speaks for the label. Raises ValueError for another layer
-    or another number of signs.
+    pictures: normalized images, float of shape (N, 3, H, W). sign: float of shape (N,), +1 if the target is
+    label 1 and -1 if it is label 0. layer: one of `model.architecture.STAGES`.
+    A channel's weight is the spatial mean of the gradient of the target's logit, `sign * z`. The weighted sum
+    of channels, clipped at 0, is resized to the image's size (bilinear) and divided by its maximum; it is 0
+    everywhere if that is 0. Raises ValueError for another layer or another number of signs.
     """
     if layer not in STAGES:
         raise ValueError(f"no layer {layer!r}: one of {', '.join(STAGES)}")

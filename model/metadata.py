@@ -1,4 +1,4 @@
-"""A checkpoint's metadata: all that it says besides its weights. Imports no torch."""
+"""A checkpoint's metadata. Imports no torch."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -15,13 +15,12 @@ from model.ood import MahalanobisDetector
 Label = Literal["REAL", "FAKE"]
 
 THRESHOLD = 0.5
-"""A picture is called REAL where P(REAL) is at least this."""
+"""An image is labelled REAL if P(REAL) is at least this."""
 
-# `auto` takes a precision whose loss of accuracy on validation pictures is below MAX_ACCURACY_DROP points
-# with 97.5 % confidence: that is the upper end of the 95 % interval of the paired loss. 0.3 points is what a
-# test on 10,000 pictures cannot tell from chance at 97.5 % accuracy (half of Wilson's 95 % interval). On
-# fewer than MIN_SAMPLES pictures a loss of that size may leave no trace: where none of N is answered
-# otherwise, up to 3 / N of all pictures may be (rule of three; Hanley & Lippman-Hand 1983, JAMA 249).
+# `auto` selects a precision only if the upper end of the 95 % interval of its paired accuracy loss on
+# validation images is below MAX_ACCURACY_DROP points. 0.3 points is half of Wilson's 95 % interval for 97.5 %
+# accuracy on 10,000 images. On fewer than MIN_SAMPLES images no difference at all is no evidence: if N images
+# have none, up to 3 / N of all images may (rule of three; Hanley & Lippman-Hand 1983, JAMA 249).
 MAX_ACCURACY_DROP, MIN_SAMPLES = 0.3, 1000
 
 
@@ -40,10 +39,10 @@ def digest_of(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Range:
-    """What an input of an operation is rounded to in int8: 256 values from low to high.
+class ActivationRange:
+    """The range of an int8 activation, quantized to 256 levels from low to high.
 
-    operation, port: the operation's name in OpenVINO's graph, and which of its inputs it is.
+    operation, port: name and input index of the OpenVINO operation that it is an input of.
     """
 
     operation: str
@@ -54,15 +53,13 @@ class Range:
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What is needed to prepare a picture, and to read a probability from a logit.
+    """Everything in a checkpoint besides its weights.
 
-    positive_class: what label 1 meant in the training data, by the words of this project:
-        REAL is a photograph.
-    calibration: what the logit goes through before the sigmoid.
-    ood_detector: what tells pictures like the training data from others; None where nothing does.
-    int8: the ranges of an int8 engine; empty where they were not looked for.
-    recipe, metrics, data: plain values, for people and for `/model`.
-    digest: SHA-256 of the file it was read from; empty for one not read from a file.
+    positive_class: the class of label 1 in the training data; REAL is a photograph.
+    calibration: applied to the logit before the sigmoid.
+    int8: activation ranges for int8 inference; empty if the checkpoint was not quantized.
+    recipe, metrics, data: plain values, shown by `/model`.
+    digest: SHA-256 of the checkpoint file; empty if the checkpoint was not read from a file.
     """
 
     architecture: Architecture
@@ -70,7 +67,7 @@ class CheckpointMetadata:
     positive_class: Label = "REAL"
     calibration: Calibration = Calibration()
     ood_detector: MahalanobisDetector | None = None
-    int8: tuple[Range, ...] = ()
+    int8: tuple[ActivationRange, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -82,60 +79,57 @@ class CheckpointMetadata:
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
-        return self.uncalibrated(self.calibration(logits))
+        return self.uncalibrated_probability(self.calibration(logits))
 
-    def uncalibrated(self, logits: np.ndarray) -> np.ndarray:
-        """P(REAL) as the network itself says it, without calibration. Shapes as for `probability`."""
-        positive_class = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) is beyond float64
-        return positive_class if self.positive_class == "REAL" else 1 - positive_class
+    def uncalibrated_probability(self, logits: np.ndarray) -> np.ndarray:
+        """`probability` without calibration."""
+        probability = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))  # exp(710) overflows float64
+        return probability if self.positive_class == "REAL" else 1 - probability
 
-    def label_sign(self, predictions: np.ndarray) -> np.ndarray:
-        """Which way label 1's logit goes where the label that is answered becomes more probable.
+    def target_sign(self, predictions: np.ndarray) -> np.ndarray:
+        """The sign of the logit of the predicted label: +1 if that is label 1, -1 if it is label 0.
 
-        predictions: P(REAL) in [0, 1], of shape (N,). Returns float32 of shape (N,): +1 where it rises, -1
-        where it falls. Not the sign of the logit: the calibration's shift and `positive_class` lie between
-        the two.
+        predictions: P(REAL) in [0, 1], of shape (N,). Returns float32 of shape (N,). It can differ from the
+        sign of the logit because of the calibration's shift and of `positive_class`.
         """
         real = np.asarray(predictions) >= THRESHOLD
         return np.where(real == (self.positive_class == "REAL"), 1, -1).astype(np.float32)
 
-    def allows(self, precision: str) -> bool:
-        """Whether this precision loses less than MAX_ACCURACY_DROP points by the checkpoint's own record.
-
-        A record without an interval, or of pictures that may have been trained on, allows nothing.
-        """
+    def allows_precision(self, precision: str) -> bool:
+        """Whether `metrics` show on enough validation images a loss below MAX_ACCURACY_DROP points."""
         record = self.metrics.get("precisions", {}).get(precision, {})
         if record.get("split") != "validation" or record.get("pictures", 0) < MIN_SAMPLES:
             return False
         return record.get("points_lost_interval", (0.0, np.inf))[1] < MAX_ACCURACY_DROP
 
-    def values(self) -> dict[str, Any]:
-        """As plain values and arrays, but for the digest: that is the file's."""
+    def to_dict(self) -> dict[str, Any]:
+        """All fields but the digest, as plain values and arrays."""
         return {
             "architecture": asdict(self.architecture),
             "preprocess": asdict(self.preprocess),
             "positive_class": self.positive_class,
             "calibration": asdict(self.calibration),
             "ood_detector": self.ood_detector and asdict(self.ood_detector),
-            "int8": [asdict(one) for one in self.int8],
+            "int8": [asdict(range_) for range_ in self.int8],
             "recipe": self.recipe,
             "metrics": self.metrics,
             "data": self.data,
         }
 
-    @staticmethod
-    def fields(values: dict[str, Any]) -> dict[str, Any]:
-        """The fields that `values` gave. Raises KeyError, TypeError or ValueError where one is missing."""
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], digest: str = "") -> "CheckpointMetadata":
+        """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for invalid values."""
         detector = values.get("ood_detector")
         preprocess = values["preprocess"]
-        return {
-            "architecture": Architecture(**values["architecture"]),
-            "preprocess": Preprocess(preprocess["size"], tuple(preprocess["mean"]), tuple(preprocess["std"])),
-            "positive_class": values["positive_class"],
-            "calibration": Calibration(**values["calibration"]),
-            "ood_detector": detector and MahalanobisDetector.from_dict(detector),
-            "int8": tuple(Range(**one) for one in values.get("int8", ())),
-            "recipe": values["recipe"],
-            "metrics": values["metrics"],
-            "data": values["data"],
-        }
+        return cls(
+            architecture=Architecture(**values["architecture"]),
+            preprocess=Preprocess(preprocess["size"], tuple(preprocess["mean"]), tuple(preprocess["std"])),
+            positive_class=values["positive_class"],
+            calibration=Calibration(**values["calibration"]),
+            ood_detector=detector and MahalanobisDetector.from_dict(detector),
+            int8=tuple(ActivationRange(**range_) for range_ in values.get("int8", ())),
+            recipe=values["recipe"],
+            metrics=values["metrics"],
+            data=values["data"],
+            digest=digest,
+        )

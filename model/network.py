@@ -18,9 +18,9 @@ from model.images.preprocess import Preprocess
 class TinyConv2d(nn.Conv2d):
     """A convolution with an odd kernel and padding of half the kernel, faster on 1x1 and 2x2 feature maps.
 
-    On a 1x1 map only the kernel's centre meets an input, whatever the stride. On a 2x2 map each output of a
-    3x3 kernel with stride 1 depends on all four inputs through four of the nine kernel positions, so the
-    layer is one matrix product with 16/36 of the multiplications. The last stage of a ResNet18 with
+    On a 1x1 map only the kernel's centre is multiplied with the input, for any stride. On a 2x2 map each
+    output of a 3x3 kernel with stride 1 depends on all four inputs through four of the nine kernel positions,
+    so the layer is one matrix product with 16/36 of the multiplications. The last stage of a ResNet18 with
     `small-pool` stem has such maps for 32x32 images, and a training step takes a quarter less time.
     Parameters and results are those of `nn.Conv2d`.
 
@@ -62,7 +62,7 @@ class TinyConv2d(nn.Conv2d):
 def build_network(architecture: Architecture) -> nn.Module:
     """A ResNet18 with random weights from torch's global generator.
 
-    It maps normalised images, float of shape (N, 3, H, W), to logits of shape (N, 1).
+    It maps normalized images, float of shape (N, 3, H, W), to logits of shape (N, 1).
     """
     network = resnet18(weights=None, zero_init_residual=True)
     if architecture.stem != "imagenet":
@@ -76,7 +76,7 @@ def build_network(architecture: Architecture) -> nn.Module:
                 setattr(parent, name, TinyConv2d.from_conv(child))
     if architecture.head == "linear":
         network.fc = nn.Linear(FEATURES, 1)
-        # Dropout follows the average pooling, so that `fc` keeps the state dict names of a linear layer.
+        # Dropout follows the average pooling, so that the state dict has `fc.weight` and `fc.bias`.
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(architecture.dropout))
     else:
         network.fc = nn.Sequential(
@@ -86,7 +86,7 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 
 def logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits of label 1, shape (N,), for normalised images of shape (N, 3, H, W)."""
+    """Logits of label 1, shape (N,), for normalized images of shape (N, 3, H, W)."""
     return network(images).flatten()
 
 
@@ -96,11 +96,11 @@ def predict_logits(network: nn.Module, images: Tensor, preprocess: Preprocess, b
     network.eval()
     device = next(network.parameters()).device
     batches = images.split(batch_size)
-    return torch.cat([logits(network, preprocess.normalise(batch.to(device))) for batch in batches]).cpu()
+    return torch.cat([logits(network, preprocess.normalize(batch.to(device))) for batch in batches]).cpu()
 
 
 def stages(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
-    """Feature maps after the stem and after each of the four stages, for normalised images (N, 3, H, W)."""
+    """Feature maps after the stem and after each of the four stages, for normalized images (N, 3, H, W)."""
     x = images
     for name in STEM:
         x = network.get_submodule(name)(x)

@@ -1,4 +1,4 @@
-"""The hackathon's file of predictions: whose it is, in what order, and of which label."""
+"""The hackathon's prediction file."""
 
 import json
 import re
@@ -6,21 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from model.files import atomically, locked
+from model.files import atomic_write, folder_lock
 from model.metadata import Label
 
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 Row = tuple[str, float]
-"""A picture's file name and its P(REAL) in [0, 1]."""
+"""File name and P(REAL) in [0, 1] of an image."""
 
 
 class TeamNameError(ValueError):
-    """The name cannot be a team's, because files are named after it."""
+    """Not a valid team name."""
 
 
-def checked_team(name: str) -> str:
-    """The name as it came. Raises TeamNameError for one that could lead elsewhere or not be read."""
+def validate_team(name: str) -> str:
+    """Return the name if it can be part of a file name, else raise TeamNameError."""
     if not TEAM.fullmatch(name):
         raise TeamNameError(
             "a team's name is 1 to 64 letters, digits, spaces, dots, dashes or underscores, the first a "
@@ -29,18 +29,18 @@ def checked_team(name: str) -> str:
     return name
 
 
-def checked_positive_class(word: str) -> Label:
-    """REAL or FAKE: the label whose probability a file of predictions gives. Raises ValueError."""
+def validate_positive_class(name: str) -> Label:
+    """Return REAL or FAKE, the label whose probability a prediction file contains, else raise ValueError."""
     for label in get_args(Label):
-        if word == label:
+        if name == label:
             return label
-    raise ValueError(f"positive_class must be REAL or FAKE, not {word!r}")
+    raise ValueError(f"positive_class must be REAL or FAKE, not {name!r}")
 
 
 def encode(rows: Iterable[Row], positive_class: Label = "REAL") -> bytes:
-    """The file's JSON, `[{"image_id": "1.png", "prediction": 0.00025}, ...]`, in natural order of names.
+    """The file's JSON, `[{"image_id": "1.png", "prediction": 0.00025}, ...]`, in natural sort order.
 
-    `prediction` is the probability of `positive_class`, to six digits.
+    `prediction` is the probability of `positive_class`, rounded to six digits.
     """
     ordered = sorted(rows, key=lambda row: natural_key(row[0]))
     return json.dumps(
@@ -52,29 +52,29 @@ def encode(rows: Iterable[Row], positive_class: Label = "REAL") -> bytes:
 
 
 def write(folder: Path, team: str, body: bytes, unreadable: list[tuple[str, str]]) -> Path:
-    """Write `TEAM_prediction.json`, and `TEAM_unreadable.json` if (name, reason) of any are given.
+    """Write `TEAM_prediction.json`, and `TEAM_unreadable.json` if any (name, reason) are given.
 
-    Both are of one upload, also where several are written at once: those wait for one another, and while the
-    predictions change there is no list beside them. Returns the path of the predictions.
+    Concurrent calls are serialized, so that both files belong to the same upload. Returns the path of the
+    predictions.
     """
     path, errors = folder / f"{team}_prediction.json", folder / f"{team}_unreadable.json"
-    with locked(folder):
-        errors.unlink(missing_ok=True)  # of an earlier batch of this team
-        with atomically(path) as file:
+    with folder_lock(folder):
+        errors.unlink(missing_ok=True)  # from an earlier batch
+        with atomic_write(path) as file:
             file.write(body)
         if unreadable:
-            with atomically(errors) as file:
+            with atomic_write(errors) as file:
                 file.write(json.dumps(unreadable_rows(unreadable)).encode())
     return path
 
 
 def unreadable_rows(unreadable: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """(name, reason) as they stand in JSON."""
+    """(name, reason) as JSON objects."""
     return [{"image_id": name, "error": reason} for name, reason in unreadable]
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Sort key by which 2.png comes before 10.png."""
+    """Natural sort key: 2.png comes before 10.png."""
     return [_number_or_text(part) for part in re.findall(r"\d+|\D+", name)]
 
 

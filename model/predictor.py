@@ -1,4 +1,4 @@
-"""The predictor: a checkpoint and an engine, from RGB pictures to P(REAL)."""
+"""The predictor: P(REAL), labels and heat maps of RGB images, by a checkpoint and an engine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from model import SHIPPED
-from model.architecture import CHANNEL_MEANS, LAYER
+from model.architecture import CHANNEL_MEANS, GRAD_CAM_LAYER
 from model.engines.engine import Engine, EngineInfo, open_engine
 from model.metadata import THRESHOLD, CheckpointMetadata, Label
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from model.checkpoint import Checkpoint
 
 Pictures = Sequence[np.ndarray] | np.ndarray
-"""RGB pictures, each uint8 of shape (H, W, 3): a list of any sizes, or one array of equal ones."""
+"""RGB images, each uint8 of shape (H, W, 3): a list of any sizes, or one array of shape (N, H, W, 3)."""
 
 PASS_PIXELS = 1 << 20
+"""Maximum of pixels in a batch: activations of 256 images of 32x32 take about 0.5 GB."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network makes of N pictures.
+    """predictions: P(REAL) in [0, 1], float64 of shape (N,).
 
-    predictions: P(REAL) in [0, 1], float64 of shape (N,).
-    in_domain: whether each is like the pictures trained on, bool of shape (N,); None where the
-        checkpoint cannot tell.
+    in_domain: whether each image is like the training data, bool of shape (N,); None if the checkpoint has no
+        OOD detector.
     """
 
     predictions: np.ndarray
@@ -36,33 +36,26 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Decision:
-    """label, and the calibrated probability, in [0, 1], of that label.
-
-    Of an UNCERTAIN decision the confidence is that of the likelier label.
-    """
+    """confidence: calibrated probability of the label, for UNCERTAIN that of the more probable label."""
 
     label: Label | Literal["UNCERTAIN"]
     confidence: float
 
 
 class Predictor:
-    """A network ready to predict.
-
-    Not thread-safe: one thread at a time may predict, and another one explain.
-    """
+    """Not thread-safe: one thread at a time may call `predict`, and another one `explain`."""
 
     def __init__(self, metadata: CheckpointMetadata, engine: Engine, batch_size: int | None = None) -> None:
         self.metadata = metadata
         self.preprocess = metadata.preprocess
         self.engine = engine
-        # What a pass keeps in memory grows with its pixels: some 0.5 GB for 256 pictures of 32x32.
         self.batch_size = batch_size or max(1, min(256, PASS_PIXELS // self.preprocess.size**2))
 
     @classmethod
     def from_checkpoint(
         cls, checkpoint: "Checkpoint", device: str = "auto", batch_size: int | None = None
     ) -> "Predictor":
-        """Of a checkpoint in memory, by torch in f32. Raises ValueError for a device that is not there."""
+        """From a checkpoint in memory, with PyTorch in f32. Raises ValueError for an unavailable device."""
         from model.engines.torch_engine import TorchEngine
 
         return cls(checkpoint.metadata, TorchEngine(checkpoint, device), batch_size)
@@ -75,19 +68,19 @@ class Predictor:
         engine: str = "auto",
         precision: str = "f32",
     ) -> "Predictor":
-        """From a checkpoint file; see `model.engines.engine.open_engine` for the arguments and errors."""
+        """From a checkpoint file. Arguments and errors are those of `model.engines.engine.open_engine`."""
         return cls(*open_engine(Path(path), device, engine, precision))
 
     @property
     def info(self) -> EngineInfo:
-        """What runs the network."""
+        """Framework, precision and device."""
         return self.engine.info
 
     def predict(self, pictures: Pictures, use_all_cores: bool = True) -> Prediction:
-        """P(REAL) and whether the checkpoint's figures hold for it, for RGB pictures.
+        """P(REAL), and whether each image is in the domain.
 
-        use_all_cores: see `model.engines.engine`. A picture's answer does not depend on the others in the
-        list, but for rounding (1e-6).
+        use_all_cores: see `model.engines.engine`. Results do not depend on the other images in the list,
+        except for rounding (1e-6).
         """
         z, means = self.forward(pictures, use_all_cores)
         detector = self.metadata.ood_detector
@@ -98,47 +91,43 @@ class Predictor:
         return self.predict(pictures).predictions
 
     def logits(self, pictures: Pictures) -> np.ndarray:
-        """What the network says of label 1 before calibration, float64 of shape (N,)."""
+        """Logits of label 1 before calibration, float64 of shape (N,)."""
         return self.forward(pictures)[0]
 
     def forward(self, pictures: Pictures, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, and the channel means that `model.ood` judges by, float32 of shape (N, CHANNEL_MEANS)."""
-        parts = []
-        for batch in self._parts(pictures):
-            parts.append(self.engine.forward(batch, use_all_cores))
-        if not parts:
+        """Logits, and the channel means for `model.ood`, float32 of shape (N, CHANNEL_MEANS)."""
+        outputs = []
+        for batch in self._batches(pictures):
+            outputs.append(self.engine.forward(batch, use_all_cores))
+        if not outputs:
             return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
-        return np.concatenate([z for z, _ in parts]), np.concatenate([means for _, means in parts])
+        return np.concatenate([z for z, _ in outputs]), np.concatenate([means for _, means in outputs])
 
     def explain(
-        self, pictures: Pictures, layer: str = LAYER, predictions: np.ndarray | None = None
+        self, pictures: Pictures, layer: str = GRAD_CAM_LAYER, predictions: np.ndarray | None = None
     ) -> np.ndarray:
-        """Grad-CAM heat maps at the network's size, float32 of shape (N, size, size) in [0, 1].
+        """Grad-CAM heat maps of the predicted labels, float32 of shape (N, size, size) in [0, 1].
 
-        Each is of the label that was answered. predictions: P(REAL) as it was answered, of shape (N,); the
-        engine is asked where it is not given. Raises ValueError for another number of predictions.
+        predictions: P(REAL) of shape (N,), predicted if None. Raises ValueError for another number of them.
         """
-        sign = self.metadata.label_sign(self.predict_proba(pictures) if predictions is None else predictions)
+        sign = self.metadata.target_sign(self.predict_proba(pictures) if predictions is None else predictions)
         if sign.shape != (len(pictures),):
             raise ValueError(f"{len(pictures)} pictures need as many predictions, not {sign.shape}")
         heat = [np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)]
-        for number, batch in enumerate(self._parts(pictures)):
+        for number, batch in enumerate(self._batches(pictures)):
             start = number * self.batch_size
             heat.append(self.engine.explain(batch, sign[start : start + len(batch)], layer))
         return np.concatenate(heat)
 
     def decide(self, prediction: float, abstain: float = 0.0) -> Decision:
-        """The label for a P(REAL).
-
-        It is UNCERTAIN where its confidence is below `abstain`.
-        """
+        """The label for a P(REAL); UNCERTAIN if its confidence is below `abstain`."""
         real = prediction >= THRESHOLD
         confidence = prediction if real else 1 - prediction
         if confidence < abstain:
             return Decision("UNCERTAIN", confidence)
         return Decision("REAL" if real else "FAKE", confidence)
 
-    def _parts(self, pictures: Pictures) -> Iterator[np.ndarray]:
-        """As batches at the network's size."""
+    def _batches(self, pictures: Pictures) -> Iterator[np.ndarray]:
+        """Batches at the network's input size."""
         for start in range(0, len(pictures), self.batch_size):
-            yield self.preprocess.pack(pictures[start : start + self.batch_size])
+            yield self.preprocess.to_batch(pictures[start : start + self.batch_size])

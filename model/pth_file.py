@@ -1,8 +1,9 @@
-"""Reads what `torch.save` writes, with numpy in place of torch: a zip of raw storages and of one pickle.
+"""A reader, in NumPy, of files written by `torch.save`: a zip archive of raw storages and one pickle.
 
-An allow-list of globals alone does not make an unpickler safe: in CPython 3.11 a memo index of a few bytes
-takes gigabytes, and a deep tuple as a dictionary's key overflows the C stack. So this is the standard
-library's unpickler in Python, with an allow-list of opcodes too; it calls nothing that a pickle names.
+An allow-list of globals alone does not make an unpickler safe: in CPython 3.11's C implementation a memo
+index of a few bytes allocates gigabytes, and hashing a deeply nested tuple overflows the stack. So this
+extends the standard library's Python implementation with an allow-list of opcodes, and calls no function that
+a pickle names.
 
 Sources: PyTorch 2.14 (torch/serialization.py, torch/_weights_only_unpickler.py), Python's pickletools.py
 (protocol 2 of pickle), PKWARE's APPNOTE 6.3.10 (section 4.3 of the zip format).
@@ -22,28 +23,27 @@ import numpy as np
 from model.metadata import CheckpointError
 
 FILE_BYTES = 1 << 30  # of a file; a ResNet18 in float32 has 45 MB
-PICKLE_BYTES = 1 << 20  # of the pickle, and of its values with none shared; the shipped one has 20 KB
-DEPTH, DIMENSIONS = 64, 8  # of containers within one another; of an array
-EXPANSION = 4  # times the file's bytes (or PICKLE_BYTES) that its arrays may have, each counted by itself
+PICKLE_BYTES = 1 << 20  # of the pickle, and of its values without sharing; the shipped one has 20 KB
+DEPTH, DIMENSIONS = 64, 8  # of nested containers; of an array
+EXPANSION = 4  # maximum bytes of all arrays without sharing, by the file's bytes (or PICKLE_BYTES)
 
 _END, _DIRECTORY, _LOCAL = (struct.Struct(x) for x in ("<4s6xH4xI2x", "<4s4x2H4x3I3H8xI", "<4s2x2H4x3I2H"))
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of torch.serialization.MAGIC_NUMBER
 _KINDS = "Double:f8 Float:f4 Half:f2 BFloat16:u2 Long:i8 Int:i4 Short:i2 Char:i1 Byte:u1 Bool:u1"
-_DTYPES = {f"torch.{kind}Storage": dtype for kind, dtype in (one.split(":") for one in _KINDS.split())}
+_DTYPES = {f"torch.{kind}Storage": dtype for kind, dtype in (kind.split(":") for kind in _KINDS.split())}
 _CALLED = ("collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter")
-_OPCODES = b"\x80\x85\x86\x87\x88\x89\x8aGJKMNQX]aceh()jqrt}."  # those of `torch.save`, but for b"Rbsu"
+_OPCODES = b"\x80\x85\x86\x87\x88\x89\x8aGJKMNQX]aceh()jqrt}."  # of `torch.save`, without b"Rbsu"
 
 
 def read_pth(path: Path) -> dict[str, Any]:
-    """A dictionary of plain values and numpy arrays, from a file that `torch.save` wrote in its zip format.
+    """Read a dictionary of plain values and arrays from a file of `torch.save` in the zip format.
 
-    Tensors and parameters become read-only arrays of their shape, strides and dtype in native byte order, but
-    bfloat16 becomes float32. Those that share a storage share memory. An OrderedDict becomes a dict. Dropped
-    are devices, requires_grad, hooks and `_metadata`.
+    Tensors and parameters become read-only arrays of the same shape, strides and dtype in native byte order;
+    bfloat16 becomes float32. Tensors with the same storage share memory. An OrderedDict becomes a dict.
+    Devices, requires_grad, hooks and `_metadata` are dropped.
 
-    Raises CheckpointError with a sentence that names the file, where it is missing, damaged, above the limits
-    of this module, or holds anything but dict (of str or int), list, tuple, str, int, float, bool, None and
-    dense tensors of the dtypes above.
+    Raises CheckpointError if the file is missing, damaged or above the limits of this module, or if it has
+    types other than dict (with str or int keys), list, tuple, str, int, float, bool, None and dense tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_pth(path: Path) -> dict[str, Any]:
         if path.stat().st_size > FILE_BYTES:
             raise ValueError(f"it has more than {FILE_BYTES} bytes")
         return _read(path.read_bytes())
-    except Exception as error:  # the unpickler meets damaged bytes with a dozen kinds of exception
+    except Exception as error:  # the unpickler raises many types on damaged files
         damaged = f"it is damaged, or was saved with options that are not known here: {error!r:.200}"
         reason = error if isinstance(error, ValueError | OSError) else damaged
         raise CheckpointError(f"{path} is not a checkpoint that can be read: {reason}") from error
@@ -75,15 +75,15 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _unzip(data: bytes) -> dict[bytes, memoryview]:
-    """The entries of a zip by name, in its order; all stored as they are, with their CRC-32.
+    """The entries of a zip archive by name, in the directory's order. They must be uncompressed.
 
-    ZIP64's records are not looked at: a file of FILE_BYTES needs none of their numbers.
+    ZIP64 records are ignored: a file of up to FILE_BYTES does not need them.
     """
     if not data.startswith(b"PK\5\6", max(0, len(data) - _END.size)):
         raise ValueError("it is not a zip, or its end is missing")
     _, count, start = _END.unpack_from(data, len(data) - _END.size)
     entries: dict[bytes, memoryview] = {}
-    at = left = start  # the directory's next entry; bytes that further entries may have
+    at = left = start  # offset of the next directory entry; bytes that remain for entries that do not overlap
     for _ in range(count):
         magic, flags, method, *sums, named, extra, comment, header = _DIRECTORY.unpack_from(data, at)
         at += _DIRECTORY.size + named
@@ -91,14 +91,14 @@ def _unzip(data: bytes) -> dict[bytes, memoryview]:
         at += extra + comment
         *local, extra = _LOCAL.unpack_from(data, header)
         if flags & 8 and local[3:6] == [0, 0, 0]:
-            local[3:6] = sums  # the local header leaves CRC-32 and sizes to the directory
+            local[3:6] = sums  # a streamed entry: CRC-32 and sizes are in the directory only
         begin = header + _LOCAL.size + named + extra
         end = begin + sums[1]
         left -= end - header
         same = [magic, *local] == [b"PK\1\2", b"PK\3\4", flags, method, *sums, named]
         if not same or data[header + _LOCAL.size : begin - extra] != name or name in entries:
             raise ValueError(f"its entry {name[:80]!r} is not as its directory says, or is there twice")
-        if method or flags & ~0x0808 or sums[1] != sums[2]:  # 0x0808: sizes behind the data, names in UTF-8
+        if method or flags & ~0x0808 or sums[1] != sums[2]:  # 0x0808: data descriptor, UTF-8 names
             raise ValueError(f"its entry {name[:80]!r} is compressed or encrypted")
         entries[name] = memoryview(data)[begin:end]
         if left < 0 or end > start or zlib.crc32(entries[name]) != sums[0]:
@@ -108,7 +108,7 @@ def _unzip(data: bytes) -> dict[bytes, memoryview]:
 
 @dataclass(frozen=True)
 class _Global:
-    """A name in the pickle, and no more than that."""
+    """A global that the pickle names; it is not imported."""
 
     name: str
 
@@ -121,7 +121,7 @@ class _Storage:
     values: np.ndarray
 
     def view(self, offset: int, size: tuple, stride: tuple) -> np.ndarray:
-        """An array of this size. Offset and stride count elements; ValueError where they lead outside."""
+        """A view; offset and stride are in elements. Raises ValueError if it exceeds the storage."""
         if len(size) > DIMENSIONS or not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
             raise ValueError(f"a tensor has a negative size or stride, or more than {DIMENSIONS} dimensions")
         steps = [step if n > 1 else 0 for n, step in zip(size, stride, strict=True)]
@@ -135,7 +135,7 @@ class _Storage:
 
 
 class _Unpickler(pickle._Unpickler):
-    """entry: gives the bytes of a storage by its key; order: `<` or `>`, that of their elements."""
+    """entry: returns the bytes of a storage by its key. order: their byte order, `<` or `>`."""
 
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
@@ -152,7 +152,7 @@ class _Unpickler(pickle._Unpickler):
         return _Global(name)
 
     def persistent_load(self, pid: Any) -> _Storage:
-        match pid:  # a literal would be compared with an array, element by element
+        match pid:  # the tag is compared in a guard, because it may be an array
             case (str(tag), _Global(kind), str(key), str(), int(count)) if tag == "storage":
                 storage = self._storages.get(key) or self._storage(kind, self._entry(key))
                 self._storages[key] = storage
@@ -186,7 +186,7 @@ class _Unpickler(pickle._Unpickler):
     def load_build(self) -> None:
         match self.stack.pop(), self.stack[-1]:
             case {"_metadata": dict(), **others}, dict() if not others:
-                return  # of a module's OrderedDict; it does not belong to the weights
+                return  # of Module.state_dict()
         raise ValueError("it sets other attributes than an OrderedDict's _metadata")
 
     def load_setitem(self) -> None:
@@ -206,7 +206,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _check_expansion(content: Any, array_bytes: int) -> None:
-    """Refuse what would be far larger, written out or copied, than it is here; and what is not a value."""
+    """Raise ValueError if the content is too large when shared values are copied, or not plain values."""
     left, stack = PICKLE_BYTES, [(content, 0)]
     while stack:
         value, depth = stack.pop()

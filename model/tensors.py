@@ -1,4 +1,4 @@
-"""Between numpy's arrays and PyTorch's tensors. Needs PyTorch."""
+"""Conversion between NumPy arrays and PyTorch tensors. Needs PyTorch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,27 +12,24 @@ from model.metadata import CheckpointError
 
 
 def to_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Copies on the CPU, of the arrays' types."""
+    """Copies of the arrays on the CPU, with their dtypes."""
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Copies of the tensors, of their types."""
+    """Copies of the tensors, with their dtypes."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """A dictionary of tensors and plain values, read without running any code the file may hold.
-
-    Raises CheckpointError.
-    """
+    """Load a dictionary of tensors and plain values without executing code. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # the unpickler meets damaged bytes with a dozen kinds of exception
+    except Exception as error:  # the unpickler raises many types on damaged files
         raise CheckpointError(f"{path} is not a file that torch can read safely: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")

@@ -1,4 +1,4 @@
-"""Networks with weights that nobody trained, and OpenVINO's way to run one."""
+"""Random weights, and inference with an OpenVINO graph."""
 
 from functools import cache
 from typing import get_args
@@ -10,13 +10,13 @@ from openvino.properties import hint, inference_num_threads
 from model.architecture import Architecture, Head, Stem
 from model.engines.openvino_graph import weight_shapes
 
-SIZE = 24  # gives maps of even and of odd sides under every stem
+SIZE = 24  # gives feature maps of even and of odd sizes with every stem
 ARCHITECTURES = [Architecture(stem, head) for stem in get_args(Stem) for head in get_args(Head)]
 
 
 @cache
 def random_weights(architecture: Architecture) -> dict[str, np.ndarray]:
-    """Weights that nobody trained, under which activations and gradients neither vanish nor grow."""
+    """Random weights under which activations and gradients neither vanish nor explode."""
     random = np.random.default_rng(0)
     weights = {}
     for name, shape in weight_shapes(architecture).items():

@@ -1,4 +1,4 @@
-"""Pictures that the tests make themselves."""
+"""Generated images."""
 
 import io
 import zipfile
@@ -9,13 +9,13 @@ from PIL import Image
 
 
 def noise(seed: int = 0, width: int = 32, height: int = 32) -> np.ndarray:
-    """A smooth random picture, uint8 RGB: it survives JPEG better than white noise."""
+    """A smooth random image, uint8 RGB; JPEG changes it less than white noise."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def encode(picture: np.ndarray | Image.Image, file_format: str = "PNG", **options: object) -> bytes:
-    """The bytes of a picture file."""
+    """Encode an image file."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     file = io.BytesIO()
     image.save(file, file_format, **options)

@@ -159,7 +159,7 @@ def export(args: Namespace) -> None:
 
 def infer(args: Namespace) -> None:
     """Write `TEAM_prediction.json` for a folder of pictures."""
-    team = predictions.checked_team(args.team)
+    team = predictions.validate_team(args.team)
     check_writable(args.out)
     predictor = Predictor.load(args.model, args.device)
     result = inference.infer(args.images, predictor)
@@ -201,7 +201,7 @@ def plot(args: Namespace) -> None:
 
 def submission(args: Namespace) -> None:
     """Write the ZIP of a team's predictions, a README and a presentation."""
-    team = predictions.checked_team(args.team)
+    team = predictions.validate_team(args.team)
     check_writable(args.out)
     tree = hackathon.get_tree(args.data)
     if tree.test is None:

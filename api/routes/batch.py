@@ -18,7 +18,7 @@ from api.settings import Settings
 from api.uploads import client_disconnected, limit_upload
 from model import predictions
 from model.files import check_writable
-from model.images.decode import ImageError
+from model.images.errors import ImageError
 from model.images.headers import declared_pixels
 from model.metadata import Label
 from model.predictions import unreadable_rows
@@ -70,7 +70,7 @@ def batch() -> Response:
 
 def _team_name() -> str:
     try:
-        return predictions.checked_team(request.args.get("team", ""))
+        return predictions.validate_team(request.args.get("team", ""))
     except predictions.TeamNameError as error:
         raise BadRequestProblem(f"give the team's name as ?team=NAME: {error}") from error
 
@@ -78,7 +78,7 @@ def _team_name() -> str:
 def _positive_class() -> Label:
     """From the query or the form."""
     try:
-        return predictions.checked_positive_class(request.values.get("positive", "REAL"))
+        return predictions.validate_positive_class(request.values.get("positive", "REAL"))
     except ValueError as error:
         raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 

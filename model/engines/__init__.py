@@ -1,1 +1,1 @@
-"""What runs the network: OpenVINO on a CPU, PyTorch elsewhere."""
+"""Inference engines: OpenVINO on CPUs, PyTorch on other devices."""

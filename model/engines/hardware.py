@@ -1,4 +1,4 @@
-"""Selecting a device, and bfloat16 on it."""
+"""Selection of a PyTorch device, and its support of bfloat16."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -6,7 +6,7 @@ import torch
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is the first available of CUDA, MPS and CPU; any other name is that of a torch device.
+    """`auto` is the first available of CUDA, MPS and CPU; other names are those of torch devices.
 
     Raises ValueError if the device is not available.
     """
@@ -20,13 +20,13 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch built without CUDA
         raise ValueError(f"device {name!r} cannot be used here: {error}") from error
     return device
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device is a CUDA device that computes in bfloat16 without emulation (Ampere or later)."""
+    """Whether the device is a CUDA device with native bfloat16 (Ampere or later)."""
     if device.type != "cuda":
         return False
     with torch.cuda.device(device):
@@ -39,7 +39,7 @@ def has_autocast(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """A context that computes in `f32` or, by autocast, in `bf16`.
+    """A context of autocast for `bf16`, and a null context for `f32`.
 
     Raises ValueError for bf16 on a device without autocast.
     """

@@ -1,13 +1,13 @@
-"""The network as OpenVINO's graph, built from the weights alone. Imports no torch.
+"""The network as an OpenVINO graph, built from a state dict. Imports no torch.
 
 He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90. Each batch norm is
 folded into the convolution before it: Jacob et al. 2018, "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 3.2.
 
-An operation has the name of the module of `model.network` that it computes: `layer1.0.conv1` is the
-convolution, `layer1.0.bn1` the addition that its batch norm became. What is no module has a name beside them:
-`layer1.0.add` is a block's sum, `layer1.0.relu1` and `layer1.0.relu2` the two uses of its ReLU,
-`stem.mean`, `layer1.mean`, `layer2.mean` and `layer3.mean` the means of channels, `flatten` the features.
+Operations have the names of the modules of `model.network`: `layer1.0.conv1` is the convolution,
+`layer1.0.bn1` the addition of the bias of its folded batch norm. The others are `layer1.0.add`, the sum of a
+residual block; `layer1.0.relu1` and `layer1.0.relu2`, the two uses of its ReLU; `stem.mean`, `layer1.mean`,
+`layer2.mean` and `layer3.mean`, the channel means; and `flatten`, the features.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from model.architecture import FEATURES, STAGES, Architecture
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointError
 
-NORM = ("weight", "bias", "running_mean", "running_var")  # what a batch norm consists of
-EPSILON = np.float32(1e-5)  # what torch's BatchNorm2d adds to a variance
+NORM = ("weight", "bias", "running_mean", "running_var")  # the parameters and buffers of a batch norm
+EPSILON = np.float32(1e-5)  # the default eps of torch.nn.BatchNorm2d
 WIDTHS = (64, 128, 256, 512)  # channels of the four stages
 HIDDEN = 128  # units of the `mlp` head
-PLACES = np.array([2, 3])  # the axes of height and width
+SPATIAL_AXES = np.array([2, 3])
 
-Folded = dict[str, np.ndarray]
+FoldedWeights = dict[str, np.ndarray]
 
 
 class Block(NamedTuple):
@@ -40,23 +40,23 @@ class Block(NamedTuple):
 def build_graph(
     weights: Mapping[str, np.ndarray], architecture: Architecture, preprocess: Preprocess
 ) -> ov.Model:
-    """From pictures to logits and channel means.
+    """A graph from images to logits and channel means.
 
-    weights: by their names in the state dict of `model.network.build_network`, in any type of number.
-    The graph takes uint8 of shape (N, size, size, 3), RGB, N of any length. Its outputs are the logits of
+    weights: a state dict of `model.network.build_network`, of any float dtypes.
+    The graph takes uint8 of shape (N, size, size, 3), RGB, any N. Its outputs are the logits of
     label 1, float32 of shape (N,), and the channel means, float32 of shape (N, CHANNEL_MEANS), as of
-    `model.network.logits_and_means`. Raises CheckpointError where the weights do not fit the architecture.
+    `model.network.logits_and_means`. Raises CheckpointError if the weights do not fit the architecture.
     """
-    folded = fold(weights, architecture)
+    folded = fold_batch_norms(weights, architecture)
     pictures = parameter(preprocess)
-    x = stem(folded, architecture, normalised(pictures, preprocess))
-    means = [ops.reduce_mean(x, PLACES, name="stem.mean")]
+    x = stem(folded, architecture, normalize(pictures, preprocess))
+    means = [ops.reduce_mean(x, SPATIAL_AXES, name="stem.mean")]
     for stage in STAGES:
         for name in blocks(stage):
-            x = residual(folded, name, x).out
+            x = residual_block(folded, name, x).out
         if stage != STAGES[-1]:
-            means.append(ops.reduce_mean(x, PLACES, name=f"{stage}.mean"))
-    pooled = ops.reduce_mean(x, PLACES, keep_dims=True, name="avgpool")
+            means.append(ops.reduce_mean(x, SPATIAL_AXES, name=f"{stage}.mean"))
+    pooled = ops.reduce_mean(x, SPATIAL_AXES, keep_dims=True, name="avgpool")
     features = ops.reshape(pooled, np.array([-1, FEATURES]), False, name="flatten").output(0)
     *_, last = head(folded, features)
     z = ops.reshape(last, np.array([-1]), False, name="logits")
@@ -88,21 +88,20 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def fold(weights: Mapping[str, np.ndarray], architecture: Architecture) -> Folded:
+def fold_batch_norms(weights: Mapping[str, np.ndarray], architecture: Architecture) -> FoldedWeights:
     """The weights, float32, with each batch norm folded into the convolution before it.
 
-    A convolution's kernels keep their name, and what is added to its channels, shape (channels,), has that of
-    the norm's bias. The operations and their order are those of torch's `fuse_conv_bn_eval`, so that the last
-    bit is the same too: int8 kernels near the middle between two values would be rounded otherwise.
-    Raises CheckpointError where weights are missing, have another shape, or are not of this architecture; the
-    number of batches that torch keeps with a norm is ignored.
+    Kernels keep their names, and the biases of convolutions have those of the norms' biases. The operations
+    and their order are those of torch's `fuse_conv_bn_eval`, for bitwise equal results: otherwise some int8
+    kernels would be rounded differently. `num_batches_tracked` is ignored.
+    Raises CheckpointError if weights are missing, have another shape, or do not belong to the architecture.
     """
     shapes = weight_shapes(architecture)
     _check(weights, shapes)
     folded = {}
     for name, shape in shapes.items():
         if name.startswith("fc."):
-            folded[name] = np.array(weights[name], np.float32)  # a copy: read-only arrays cannot be shared
+            folded[name] = np.array(weights[name], np.float32)  # copied: read-only arrays cannot be shared
         elif len(shape) == 4:
             norm = norm_of(name.removesuffix(".weight"))
             kernels, gain, bias, mean, variance = (
@@ -126,13 +125,13 @@ def blocks(stage: str) -> tuple[str, str]:
 
 
 def parameter(preprocess: Preprocess) -> ov.Node:
-    """The graph's input: pictures, uint8 of shape (N, size, size, 3)."""
+    """The graph's input: images, uint8 of shape (N, size, size, 3)."""
     shape = ov.PartialShape([-1, preprocess.size, preprocess.size, 3])
     return ops.parameter(shape, ov.Type.u8, name="pictures")
 
 
-def normalised(pictures: ov.Node, preprocess: Preprocess) -> ov.Output:
-    """What `Preprocess.normalise` does: float32 of shape (N, 3, size, size)."""
+def normalize(pictures: ov.Node, preprocess: Preprocess) -> ov.Output:
+    """`Preprocess.normalize`: float32 of shape (N, 3, size, size)."""
     scale = 1 / (255 * np.array(preprocess.std, np.float32))
     shift = np.array(preprocess.mean, np.float32) * 255 * scale
     values = ops.transpose(ops.convert(pictures, "f32"), np.array([0, 3, 1, 2]))
@@ -140,8 +139,8 @@ def normalised(pictures: ov.Node, preprocess: Preprocess) -> ov.Output:
     return ops.add(scaled, _by_channel(-shift, "shift"), name="normalised").output(0)
 
 
-def stem(folded: Folded, architecture: Architecture, pictures: ov.Output) -> ov.Output:
-    """The maps before the first stage, (N, 64, H, W), of normalised pictures (N, 3, size, size)."""
+def stem(folded: FoldedWeights, architecture: Architecture, pictures: ov.Output) -> ov.Output:
+    """Feature maps before the first stage, (N, 64, H, W), of normalized images (N, 3, size, size)."""
     imagenet = architecture.stem == "imagenet"
     maps = convolution(folded, "conv1", pictures, 2 if imagenet else 1)
     maps = ops.relu(maps, name="relu").output(0)
@@ -152,23 +151,23 @@ def stem(folded: Folded, architecture: Architecture, pictures: ov.Output) -> ov.
     return pool.output(0)
 
 
-def residual(folded: Folded, name: str, x: ov.Output) -> Block:
-    """A residual block, which halves height and width where it has a `downsample`."""
+def residual_block(folded: FoldedWeights, name: str, x: ov.Output) -> Block:
+    """A residual block; it halves height and width if it has a `downsample`."""
     stride = stride_of(folded, name)
     middle = ops.relu(convolution(folded, f"{name}.conv1", x, stride), name=f"{name}.relu1").output(0)
     out = convolution(folded, f"{name}.conv2", middle)
-    same = x if stride == 1 else convolution(folded, f"{name}.downsample.0", x, stride)
-    total = ops.add(out, same, name=f"{name}.add")
+    shortcut = x if stride == 1 else convolution(folded, f"{name}.downsample.0", x, stride)
+    total = ops.add(out, shortcut, name=f"{name}.add")
     return Block(middle, ops.relu(total, name=f"{name}.relu2").output(0))
 
 
-def stride_of(folded: Folded, block: str) -> int:
+def stride_of(folded: FoldedWeights, block: str) -> int:
     """The stride of a block's first convolution and of its `downsample`."""
     return 2 if f"{block}.downsample.0.weight" in folded else 1
 
 
-def convolution(folded: Folded, name: str, x: ov.Output, stride: int = 1) -> ov.Output:
-    """A convolution, padded by half of its kernel, with the bias that its batch norm became."""
+def convolution(folded: FoldedWeights, name: str, x: ov.Output, stride: int = 1) -> ov.Output:
+    """A convolution, padded by half of its kernel, and the addition of its folded batch norm's bias."""
     kernels = constant(folded[f"{name}.weight"], f"{name}.weight")
     half = [folded[f"{name}.weight"].shape[2] // 2] * 2
     product = ops.convolution(x, kernels, [stride] * 2, half, half, [1, 1], name=name)
@@ -176,8 +175,8 @@ def convolution(folded: Folded, name: str, x: ov.Output, stride: int = 1) -> ov.
     return ops.add(product, _by_channel(folded[f"{norm}.bias"], f"{norm}.bias"), name=norm).output(0)
 
 
-def head(folded: Folded, features: ov.Output) -> list[ov.Output]:
-    """The head's activations for features (N, 512): hidden units, where there are any, and z (N, 1)."""
+def head(folded: FoldedWeights, features: ov.Output) -> list[ov.Output]:
+    """The head's activations for features (N, 512): hidden units (`mlp` only), and logits (N, 1)."""
     if "fc.weight" in folded:
         return [_linear(folded, "fc", features)]
     hidden = ops.relu(_linear(folded, "fc.0", features), name="fc.1").output(0)
@@ -185,13 +184,13 @@ def head(folded: Folded, features: ov.Output) -> list[ov.Output]:
 
 
 def constant(values: np.ndarray, name: str) -> ov.Node:
-    """A constant in the memory of its values, which must not be written to afterwards."""
+    """A constant that shares memory with its values; these must not be modified afterwards."""
     node = ov.op.Constant(np.ascontiguousarray(values), shared_memory=True)
     node.set_friendly_name(name)
     return node
 
 
-def _linear(folded: Folded, name: str, x: ov.Output) -> ov.Output:
+def _linear(folded: FoldedWeights, name: str, x: ov.Output) -> ov.Output:
     matrix = constant(folded[f"{name}.weight"], f"{name}.weight")
     product = ops.matmul(x, matrix, False, True, name=name)
     bias = constant(folded[f"{name}.bias"][None], f"{name}.bias")

@@ -1,1 +1,1 @@
-"""From the bytes of a file to the pixels that the network sees."""
+"""Decoding and preprocessing of images."""

@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to RGB pixels, within limits, or an error that says what is wrong."""
+"""Decoding of image files to RGB arrays, within limits of pixels, memory and time."""
 
 import io
 import math
@@ -11,42 +11,32 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError, WebPImagePlugin
 
-from model.images.headers import AmplifiedError, DamagedError
-from model.images.structure import Structure, examine
+from model.images.convert import to_rgb
+from model.images.errors import (
+    BrokenImageError,
+    DecoderBusyError,
+    DecodeTimeoutError,
+    ImageError,
+    ImageTooLargeError,
+    UnsupportedImageError,
+)
+from model.images.structure import check_structure
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
 
-
-class ImageError(Exception):
-    """These bytes give no picture."""
-
-
-class UnsupportedImageError(ImageError):
-    """Not a picture in a format that is read."""
-
-
-class BrokenImageError(ImageError):
-    """A picture of a known format whose data is cut short or damaged."""
-
-
-class ImageTooLargeError(ImageError):
-    """More pixels, or parts that take more to decode, than allowed."""
-
-
-class DecodeTimeoutError(Exception):
-    """The time was up before the picture was decoded; this says nothing of the picture."""
-
-
-class DecoderBusyError(Exception):
-    """Too many large pictures wait to be decoded."""
+# Images that take more memory than this to decode are decoded one at a time, which bounds the memory of any
+# number of threads: that of 32 threads to 192 MB and one large image.
+LARGE_BYTES = 6_000_000
+MAX_WAITING = 8  # threads that wait to decode a large image
+READ_BYTES = 1 << 14  # bytes that a decoder reads between two checks of the deadline
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """pixels: the most a picture may have, width times height, told from its header before decoding.
+    """pixels: maximum of width times height, checked before decoding.
 
-    side: the most pixels of a row or a column; it is JPEG's own limit.
+    side: maximum of width and of height; the default is JPEG's own limit.
     """
 
     pixels: int = 25_000_000
@@ -54,81 +44,64 @@ class ImageLimits:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """pixels: uint8 RGB of shape (H, W, 3); width, height: the picture's own, as it is shown."""
+class DecodedImage:
+    """pixels: uint8 RGB of shape (H, W, 3), or what `transform` made of them.
+
+    width, height: size before `transform`, with the Exif orientation applied.
+    """
 
     pixels: np.ndarray
     width: int
     height: int
 
 
-# A picture that takes more memory than this while it is decoded waits for the others that do, so that memory
-# stays bounded whatever the number of threads: with 32, to 192 MB and one large picture.
-LARGE = 6_000_000
-WAITING = 8  # threads that wait for their turn at most
-STRIP = 1_000_000  # pixels that are converted at once
-PIECE = 1 << 14  # bytes of a file that a decoder takes between two looks at the clock
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-class _Turns:
-    """One large picture at a time. Only the impatient are counted: of patient callers there are few."""
+class _LargeImageLock:
+    """A lock with a bounded number of waiting threads. Threads that ignore the bound are not counted."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()
+        self._counter_lock = threading.Lock()
         self._waiting = 0
 
     @contextmanager
-    def one(self, deadline: float, patient: bool) -> Iterator[None]:
-        in_time = self._turn.acquire(blocking=False) or self._wait(deadline, patient)
-        if not in_time:
+    def acquire(self, deadline: float, ignore_queue_limit: bool) -> Iterator[None]:
+        if not (self._lock.acquire(blocking=False) or self._wait(deadline, ignore_queue_limit)):
             raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
         try:
             yield
         finally:
-            self._turn.release()
+            self._lock.release()
 
-    def _wait(self, deadline: float, patient: bool) -> bool:
-        with self._counting:
-            if self._waiting >= WAITING and not patient:
+    def _wait(self, deadline: float, ignore_queue_limit: bool) -> bool:
+        with self._counter_lock:
+            if self._waiting >= MAX_WAITING and not ignore_queue_limit:
                 raise DecoderBusyError("many large pictures wait to be decoded; ask again in a second")
-            self._waiting += not patient
+            self._waiting += not ignore_queue_limit
         try:
-            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
-            return self._turn.acquire(timeout=left)
+            timeout = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+            return self._lock.acquire(timeout=timeout)
         finally:
-            with self._counting:
-                self._waiting -= not patient
+            with self._counter_lock:
+                self._waiting -= not ignore_queue_limit
 
 
-_large = _Turns()
+_large_image_lock = _LargeImageLock()
 
 
-class _Timed(io.BytesIO):
-    """The bytes of a file that cannot be read past a deadline: decoders read in pieces."""
+class _DeadlineReader(io.BytesIO):
+    """A file in memory that checks the deadline at each read."""
 
     def __init__(self, data: bytes, deadline: float) -> None:
         super().__init__(data)
         self._deadline = deadline
 
     def read(self, size: int | None = -1) -> bytes:
-        _check_time(self._deadline)
+        _check_deadline(self._deadline)
         return super().read(size)
 
 
-class _Webp(WebPImagePlugin.WebPImageFile):
-    """Gives libwebp's two canvases back before memory is taken for the picture's pixels."""
+class _WebPImageFile(WebPImagePlugin.WebPImageFile):
+    """Frees libwebp's two canvases before memory for the image's pixels is allocated."""
 
     def load_prepare(self) -> None:
         self._decoder = None
@@ -138,37 +111,41 @@ class _Webp(WebPImagePlugin.WebPImageFile):
 def decode(
     data: bytes,
     limits: ImageLimits = ImageLimits(),
-    shrink: Callable[[np.ndarray], np.ndarray] | None = None,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
     deadline: float = math.inf,
-    patient: bool = False,
-) -> Picture:
-    """The first frame of a picture file.
+    ignore_queue_limit: bool = False,
+) -> DecodedImage:
+    """Decode the first frame of an image file.
 
-    EXIF rotation is applied; transparency is laid over white; palette, grey, CMYK and 16-bit
-    pictures are converted. `shrink` may put smaller pixels in the place of the decoded ones; those
-    of a large picture are then gone before the next large one is decoded.
+    Applies the Exif orientation, composites transparency over white, and converts palette, grayscale, CMYK
+    and 16-bit images to 8-bit RGB.
 
-    deadline: by time.monotonic(), after which it is given up. patient: wait for one's turn with a large
-    picture however many others wait. Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError,
-    and DecodeTimeoutError or DecoderBusyError, which are not the picture's fault.
+    transform: applied to the pixels. That of a large image runs before the next large image is decoded, so
+        that one that makes them smaller also bounds the memory of several threads.
+    deadline: a time of time.monotonic().
+    ignore_queue_limit: wait for other large images even where MAX_WAITING threads do so already.
+
+    Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError for the file, and DecodeTimeoutError
+    or DecoderBusyError for the load.
     """
-    _check_time(deadline)
+    _check_deadline(deadline)
     try:
-        structure = _examined(data, limits)
-        file = (
-            io.BytesIO(structure.essential) if deadline == math.inf else _Timed(structure.essential, deadline)
-        )
+        structure = check_structure(data, limits.pixels)
+        stripped = structure.stripped
+        file = io.BytesIO(stripped) if deadline == math.inf else _DeadlineReader(stripped, deadline)
         with Image.open(file, formats=FORMATS) as image:
-            _check(image, limits)
-            image.decodermaxblock = PIECE
+            if image.width * image.height > limits.pixels or max(image.size) > limits.side:
+                raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
+            image.decodermaxblock = READ_BYTES
             if isinstance(image, WebPImagePlugin.WebPImageFile):
-                image.__class__ = _Webp
-            memory = image.width * image.height * structure.a_pixel + structure.further
-            with _large.one(deadline, patient) if memory > LARGE else nullcontext():
-                pixels = _rgb(image)
-                image.close()  # what was decoded is not needed any more
+                image.__class__ = _WebPImageFile
+            memory = image.width * image.height * structure.bytes_per_pixel + structure.extra_bytes
+            large = memory > LARGE_BYTES
+            with _large_image_lock.acquire(deadline, ignore_queue_limit) if large else nullcontext():
+                pixels = to_rgb(image)
+                image.close()  # frees the decoded image, which may not be RGB
                 height, width = pixels.shape[:2]
-                return Picture(shrink(pixels) if shrink else pixels, width, height)
+                return DecodedImage(transform(pixels) if transform else pixels, width, height)
     except (ImageError, DecodeTimeoutError, DecoderBusyError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -182,88 +159,10 @@ def decode(
         raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
 
 
-def _check_time(deadline: float) -> None:
+def _check_deadline(deadline: float) -> None:
     if time.monotonic() > deadline:
         raise DecodeTimeoutError("the picture was not decoded in time; the server is busy")
 
 
-def _examined(data: bytes, limits: ImageLimits) -> Structure:
-    try:
-        return examine(data, limits.pixels)
-    except AmplifiedError as error:
-        raise ImageTooLargeError(str(error)) from error
-    except DamagedError as error:
-        raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
-
-
-def _check(image: Image.Image, limits: ImageLimits) -> None:
-    if image.width * image.height > limits.pixels or max(image.size) > limits.side:
-        raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
-
-
 def _too_large(limits: ImageLimits) -> str:
     return f"a picture may have {limits.pixels} pixels at most; send a smaller one"
-
-
-def _rgb(image: Image.Image) -> np.ndarray:
-    """uint8 of shape (H, W, 3). What is large is converted strip by strip: a copy of it is not small
-    either."""
-    image = _upright(image)
-    full = _full_scale(image)
-    rows = max(1, STRIP // image.width)
-    if image.height <= rows:
-        return np.asarray(_converted(image, full))
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        strip = image.crop((0, top, image.width, bottom))
-        pixels[top:bottom] = np.asarray(_converted(strip, full))
-    return pixels
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """As `ImageOps.exif_transpose` turns it, which also writes all of the Exif anew."""
-    image.load()
-    method = _TURNS.get(image.getexif().get(0x0112, 1))
-    if method is None:
-        return image
-    turned = image.transpose(method)
-    image.close()
-    return turned
-
-
-def _full_scale(image: Image.Image) -> float | None:
-    """The value of white in a picture of one channel with more than 8 bits; None for the others."""
-    if image.mode.startswith("I;16"):
-        return 65535.0
-    if image.mode not in ("I", "F"):
-        return None
-    # 32-bit greys carry no range of their own: it is 0 to 1, or that of 8 or of 16 bits, or their own.
-    rows = max(1, STRIP // image.width)
-    tops = [
-        float(np.max(np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))))
-        for top in range(0, image.height, rows)
-    ]
-    top = max(tops)
-    if not np.isfinite(tops).all():
-        raise BrokenImageError("the picture has values that are not numbers")
-    return next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
-
-
-def _converted(image: Image.Image, full: float | None) -> Image.Image:
-    if full is not None:
-        return _grey(image, full)
-    if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture.getchannel("A"))
-        return white
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _grey(image: Image.Image, full: float) -> Image.Image:
-    """One channel, `full` its white, as RGB. In place: these pictures may be large."""
-    values = np.asarray(image) * np.float32(255 / full)
-    np.rint(values, out=values)
-    np.clip(values, 0, 255, out=values)
-    return Image.fromarray(values.astype(np.uint8)).convert("RGB")

@@ -1,4 +1,4 @@
-"""What a picture file says of itself before it is decoded, read within limits and without Pillow.
+"""Headers of image files, parsed with limits and without Pillow before the image is decoded.
 
 Formats: ITU-T T.81 (JPEG), W3C PNG, GIF89a, Microsoft's BMP, RFC 9649 (WebP), TIFF 6.0.
 """
@@ -8,74 +8,66 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SEGMENTS = 4096  # of a JPEG; an ICC profile takes up to 255 of them, extended XMP a few dozen
-SCANS = 64  # of a JPEG; encoders write 10 or so
-BLOCKS = 20_000  # of a GIF before its first frame: XMP has one for some 80 bytes
-JUNK = 1024  # bytes between them that belong to none
-METADATA = 2  # APP1 segments of a JPEG that are kept: one of Exif, one of XMP
+from model.images.errors import ImageTooLargeError
+
+MAX_SEGMENTS = 4096  # of a JPEG; an ICC profile takes up to 255 of them, extended XMP a few dozen
+MAX_SCANS = 64  # of a JPEG; encoders write about 10
+MAX_SCAN_RATIO = 40  # pixels of all scans of a JPEG, by the maximum of pixels of an image
+MAX_BLOCKS = 20_000  # of a GIF before its first frame; XMP has one for about 80 bytes
+MAX_JUNK_BYTES = 1024  # between the blocks
+KEPT_APP1 = 2  # APP1 segments of a JPEG: one of Exif, one of XMP
 
 _MARKER = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
-# Markers below C0 are reserved: a decoder passes over them, also within a scan.
+# Markers below C0 are reserved; decoders skip them, also within a scan.
 _SCAN_END = re.compile(rb"\xff[^\x00-\xbf\xd0-\xd7\xff]", re.DOTALL)
 _WITHOUT_LENGTH = {*range(0x01, 0xC0), 0xC8, *range(0xD0, 0xD9), *range(0xF0, 0xFE)}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_JFIF, _METADATA, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
-
-
-class AmplifiedError(ValueError):
-    """The file would cost far more time or memory than its size and its picture's explain."""
-
-
-class DamagedError(ValueError):
-    """The file says of itself what cannot be."""
+_JFIF, _APP1, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """A JPEG as its segments tell it.
+    """stripped: the file without metadata other than its orientation; it decodes to the same pixels.
 
-    essential: the file with no more metadata than tells its orientation; it decodes to the same pixels.
-    pixels: width times height, 0 where no frame header was found. scans: how often its pixels are gone
-    through.
+    pixels: width times height, 0 if there is no frame header. scans: number of scans.
     """
 
-    essential: bytes
+    stripped: bytes
     pixels: int
     scans: int
 
 
 def read_jpeg(data: bytes) -> Jpeg:
-    """Walk through all segments of a JPEG's first picture. Raises AmplifiedError.
+    """Parse all segments of a JPEG's first image. Raises ImageTooLargeError.
 
-    Pillow joins the metadata of many segments in time that grows with the square of their number, and parses
-    it when it opens the file: neither is needed for the pixels.
+    Pillow parses metadata when it opens a file, and takes time quadratic in the number of its segments.
     """
     kept = [data[:2]]
-    pixels = scans = metadata = 0
+    pixels = scans = app1 = 0
     for number, (marker, start, end) in enumerate(_segments(data)):
-        if number >= SEGMENTS:
-            raise AmplifiedError(f"a JPEG may have {SEGMENTS} segments at most")
+        if number >= MAX_SEGMENTS:
+            raise ImageTooLargeError(f"a JPEG may have {MAX_SEGMENTS} segments at most")
         if marker in _FRAMES and end - start >= 9:
             height, width = struct.unpack_from(">HH", data, start + 5)
             pixels = pixels or width * height
         elif marker == 0xDA:
             scans += 1
-        metadata += marker == _METADATA
+        app1 += marker == _APP1
         optional = 0xE0 <= marker <= 0xEF or marker == _COMMENT
-        if not optional or marker in (_JFIF, _ADOBE) or (marker == _METADATA and metadata <= METADATA):
+        if not optional or marker in (_JFIF, _ADOBE) or (marker == _APP1 and app1 <= KEPT_APP1):
             kept.append(data[start:end])
-    if scans > SCANS:
-        raise AmplifiedError(f"a JPEG may have {SCANS} scans at most; this one has {scans}")
+    if scans > MAX_SCANS:
+        raise ImageTooLargeError(f"a JPEG may have {MAX_SCANS} scans at most; this one has {scans}")
     return Jpeg(b"".join(kept), pixels, scans)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment; a scan's coded data belongs to it."""
+    """(marker, start, end) of each segment; that of a scan includes its entropy-coded data."""
     at = 2
     while found_marker := _MARKER.search(data, at):
         start = found_marker.end() - 2
         marker = data[start + 1]
-        if marker == 0xD9:  # the end; what follows is another picture
+        if marker == 0xD9:  # end of image; another one may follow
             yield marker, start, start + 2
             return
         if marker in _WITHOUT_LENGTH:
@@ -92,10 +84,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def first_frame(data: bytes) -> int:
-    """Where a GIF's first image descriptor begins, or its data ends. Raises AmplifiedError.
+def first_frame_offset(data: bytes) -> int:
+    """Offset of a GIF's first image descriptor, or of its end. Raises ImageTooLargeError.
 
-    What is neither block nor descriptor is passed over byte by byte, as Pillow does.
+    Bytes that belong to no block are skipped, as Pillow does.
     """
     at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
     blocks = junk = 0
@@ -103,21 +95,21 @@ def first_frame(data: bytes) -> int:
         if data[at] == 0x21:  # an extension
             at += 2
             blocks += 1
-            while at < len(data) and data[at] and blocks <= BLOCKS:
+            while at < len(data) and data[at] and blocks <= MAX_BLOCKS:
                 at += 1 + data[at]
                 blocks += 1
         else:
             junk += 1
         at += 1
-        if blocks > BLOCKS or junk > JUNK:
-            raise AmplifiedError(f"a GIF may have {BLOCKS} blocks before its picture at most")
+        if blocks > MAX_BLOCKS or junk > MAX_JUNK_BYTES:
+            raise ImageTooLargeError(f"a GIF may have {MAX_BLOCKS} blocks before its picture at most")
     return at
 
 
 def declared_pixels(head: bytes) -> int:
-    """Width times height by a file's first bytes, 64 KiB or all of it; 0 where they do not tell.
+    """Width times height by a file's first 64 KiB; 0 if these do not contain them.
 
-    For PNG, JPEG, GIF, BMP and WebP; a TIFF may tell it anywhere.
+    For PNG, JPEG, GIF, BMP and WebP; a TIFF may have them at any offset.
     """
     try:
         if head.startswith(b"\x89PNG"):
@@ -132,16 +124,16 @@ def declared_pixels(head: bytes) -> int:
             width, height = _jpeg_size(head)
         else:
             return 0
-    except (struct.error, AmplifiedError):
+    except (struct.error, ImageTooLargeError):
         return 0
     return int(width * height)
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int]:
-    """By the last frame header before the first scan."""
+    """Size in the last frame header before the first scan."""
     height = width = 0
     for number, (marker, start, _) in enumerate(_segments(head)):
-        if marker == 0xDA or number >= SEGMENTS:
+        if marker == 0xDA or number >= MAX_SEGMENTS:
             break
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", head, start + 5)
@@ -149,9 +141,9 @@ def _jpeg_size(head: bytes) -> tuple[int, int]:
 
 
 def _gif_size(head: bytes) -> tuple[int, int]:
-    """Of the screen, or more where the first frame reaches over it."""
+    """Size of the logical screen, enlarged to contain the first frame."""
     width, height = struct.unpack_from("<HH", head, 6)
-    at = first_frame(head)
+    at = first_frame_offset(head)
     if head[at : at + 1] == b"," and at + 9 <= len(head):
         x, y, across, down = struct.unpack_from("<HHHH", head, at + 1)
         width, height = max(width, x + across), max(height, y + down)
@@ -163,7 +155,7 @@ def _bmp_size(head: bytes) -> tuple[int, int]:
         width, height = struct.unpack_from("<HH", head, 18)
     else:
         width, height = struct.unpack_from("<LL", head, 18)
-        if height >> 24 == 0xFF:  # its rows are top down
+        if height >> 24 == 0xFF:  # negative: rows are stored top-down
             height = (1 << 32) - height
     return width, height
 

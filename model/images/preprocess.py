@@ -1,7 +1,4 @@
-"""From RGB pictures of any size to what the network takes: one object for training and serving.
-
-Imports no torch: most servers need none.
-"""
+"""Preprocessing of RGB images, the same for training and serving. Imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +18,9 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How pictures are brought to the network's size and range.
+    """Resizing and normalization.
 
-    size: side in pixels of the square the network sees.
+    size: height and width of the network's input in pixels.
     mean, std: per channel, in units of full scale: a channel becomes (value / 255 - mean) / std.
     """
 
@@ -32,13 +29,11 @@ class Preprocess:
     std: tuple[float, float, float] = HALF
 
     def resize(self, picture: np.ndarray) -> np.ndarray:
-        """One RGB picture, uint8 of shape (H, W, 3), brought to (size, size, 3).
+        """Resize one RGB image, uint8 of shape (H, W, 3), to (size, size, 3).
 
-        A picture of that size is returned as it is, and the enlargement of one as that one (see
-        `model.images.upscaling`). Any other is resampled with a bilinear filter whose support grows with the
-        reduction, so that fine texture is averaged and not aliased. The aspect ratio is not kept: the
-        whole picture is looked at.
-        Raises ValueError for another type or shape.
+        An image of that size is returned unchanged, and an upscaled one is downscaled exactly (see
+        `model.images.upscaling`). Others are resampled bilinearly with antialiasing, without cropping and
+        without keeping the aspect ratio. Raises ValueError for another dtype or shape.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ValueError(
@@ -52,14 +47,14 @@ class Preprocess:
         resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)
         return np.asarray(resized)
 
-    def pack(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        """Pictures of any sizes as one array, uint8 of shape (N, size, size, 3)."""
+    def to_batch(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Resize images of any sizes to one array, uint8 of shape (N, size, size, 3)."""
         if not len(pictures):
             return np.empty((0, self.size, self.size, 3), np.uint8)
         return np.stack([self.resize(picture) for picture in pictures])
 
-    def normalise(self, batch: "Tensor") -> "Tensor":
-        """uint8 of shape (N, 3, H, W) to the float32 that the network takes, laid out in memory as it was."""
+    def normalize(self, batch: "Tensor") -> "Tensor":
+        """Normalize uint8 images of shape (N, 3, H, W) to float32. Keeps the memory format."""
         values = batch.float()
         scale = 1 / (255 * values.new_tensor(self.std))
         shift = values.new_tensor(self.mean) * 255 * scale

@@ -1,4 +1,4 @@
-"""What all comparisons have in common: their options, and how they tell what they found."""
+"""Command-line options and output of all comparisons."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from tests.benchmarks.servers import Contender
 
 
 def parser(name: str) -> argparse.ArgumentParser:
-    """Options that every comparison has."""
+    """A parser with the common options."""
     options = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=5, help="of each measurement")
@@ -20,7 +20,7 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def run(name: str, contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int]) -> None:
-    """Measure, print a table, and write all rows to a file if asked to. The first contender is compared."""
+    """Measure, print a table relative to the first contender, and write all rows if --json is given."""
     wanted = parser(name)
     wanted.add_argument("--connections", type=int, nargs="+", default=connections)
     options = wanted.parse_args()

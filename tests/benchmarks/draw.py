@@ -1,4 +1,4 @@
-"""The picture of a comparison: `python -m tests.benchmarks.draw frameworks.json speed.png`."""
+"""A plot of a comparison: `python -m tests.benchmarks.draw frameworks.json speed.png`."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ COLOURS = ["#1f6f8b", "#c2703d", "#7a9a3a", "#8a6bb0", "#555555", "#b0a040"]
 
 
 def draw(rows: list[dict], out: Path) -> None:
-    """Pictures a second, and the time of an answer, by service and number of requests at once."""
+    """Plot throughput and latency by service and number of connections."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     counts = sorted({row["connections"] for row in rows})
     figure, (rates, times) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
@@ -27,13 +27,13 @@ def draw(rows: list[dict], out: Path) -> None:
                     [row[wanted] for row in rows if row["name"] == name and row["connections"] == count]
                     for count in counts
                 ]
-                middle = [statistics.median(values) for values in by]
+                medians = [statistics.median(values) for values in by]
                 low, high = [min(values) for values in by], [max(values) for values in by]
                 style = "--" if number else "-"
                 label = name if wanted != "p99" else None
                 axes.plot(
                     counts,
-                    middle,
+                    medians,
                     style,
                     color=colour,
                     marker="o",

@@ -1,8 +1,8 @@
-"""This service beside other frameworks, all with our checkpoint, engine and preprocessing:
+"""Comparison with other frameworks, all with this project's checkpoint, engine and preprocessing:
 `python -m tests.benchmarks.frameworks`. They are in the dependency group `benchmarks`.
 
-Each has a process for each core, with one engine thread: with fewer processes all of them are slower.
-Each writes its access log, as they do unless told otherwise.
+Each runs one process per core with one engine thread; all are slower with fewer processes. Access logs are
+enabled, as they are by default.
 """
 
 import sys
@@ -13,32 +13,32 @@ from tests.benchmarks.load import form
 from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
 
-HERE = "tests.benchmarks.contenders"
+APPS = "tests.benchmarks.contenders"
 CPUS = str(available_cpus())
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 OTHERS = [
     Contender(
         "FastAPI, uvicorn",
         (
-            sys.executable, "-m", "uvicorn", f"{HERE}.fastapi_app:app", "--port", "{port}", "--workers", CPUS,
+            sys.executable, "-m", "uvicorn", f"{APPS}.fastapi_app:app", "--port", "{port}", "--workers", CPUS,
         ),
         environment=ONE_THREAD,
     ),
     Contender(
         "LitServe",
-        (sys.executable, "-m", f"{HERE}.litserve_app", "{port}", CPUS),
+        (sys.executable, "-m", f"{APPS}.litserve_app", "{port}", CPUS),
         ready="/health",
         upload="request",
         environment=ONE_THREAD,
     ),
     Contender(
         "BentoML",
-        (sys.executable, "-m", "bentoml", "serve", f"{HERE}.bentoml_app:Detector", "--port", "{port}"),
+        (sys.executable, "-m", "bentoml", "serve", f"{APPS}.bentoml_app:Detector", "--port", "{port}"),
         environment=ONE_THREAD,
     ),
     Contender(
         "Ray Serve",
-        (sys.executable, "-m", f"{HERE}.ray_app", "{port}"),
+        (sys.executable, "-m", f"{APPS}.ray_app", "{port}"),
         path="/",
         ready="/",
         environment=ONE_THREAD,

@@ -1,7 +1,7 @@
-"""This service beside its limit: the engine alone on ready arrays, and a route that only parses and decodes.
+"""Comparison with the upper bound of throughput: the engine alone, and a route that parses and decodes only.
 
-`python -m tests.benchmarks.limit`. What one core spends on a request and on a picture adds up, so the
-service can answer 1 / (1 / engine + 1 / parse and decode) pictures a second, if it wastes nothing.
+`python -m tests.benchmarks.limit`. The CPU times per image add up, so the bound
+is 1 / (1 / engine + 1 / parse and decode) images per second.
 """
 
 import io
@@ -25,7 +25,7 @@ BATCH, PICTURES = 32, 10_000
 
 
 def engine_alone(predictor: Predictor, seconds: float) -> float:
-    """Pictures a second, in batches of 32 that lie ready."""
+    """Images per second in prepared batches of 32."""
     batch = np.stack([noise(seed) for seed in range(BATCH)])
     predictor.forward(batch)
     count, start = 0, time.monotonic()
@@ -36,7 +36,7 @@ def engine_alone(predictor: Predictor, seconds: float) -> float:
 
 
 def decode_alone(files: list[bytes]) -> float:
-    """Pictures a second, in one thread."""
+    """Images per second in one thread."""
     start = time.monotonic()
     for file in files:
         decode(file)
@@ -44,7 +44,7 @@ def decode_alone(files: list[bytes]) -> float:
 
 
 def archive(files: list[bytes]) -> bytes:
-    """A zip of them."""
+    """A zip archive of the files."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         for number, data in enumerate(files):
@@ -53,7 +53,7 @@ def archive(files: list[bytes]) -> bytes:
 
 
 def batch_seconds(url: str, packed: bytes) -> float:
-    """What /batch takes for an archive."""
+    """Seconds that /batch takes for an archive."""
     request = form("archive", packed, "x.zip", "application/zip")
     asked = urllib.request.Request(
         url + "/batch?team=x", request.body, {"Content-Type": request.content_type}

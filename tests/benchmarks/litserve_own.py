@@ -1,4 +1,4 @@
-"""LitServe's own comparison with us in it: ResNet18 at 224x224, base64 JPEG in JSON, 50 at once.
+"""LitServe's published comparison and this service: ResNet18 at 224x224, base64 JPEG in JSON, 50 connections.
 
 `python -m tests.benchmarks.litserve_own`; LitServe and FastAPI are in the dependency group `benchmarks`.
 """
@@ -22,18 +22,18 @@ from tests.benchmarks.load import Request
 from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
 
-HERE = "tests.benchmarks.contenders"
+APPS = "tests.benchmarks.contenders"
 LITSERVE = Contender(
-    "LitServe", (sys.executable, "-m", f"{HERE}.resnet224_litserve", "{port}"), ready="/health"
+    "LitServe", (sys.executable, "-m", f"{APPS}.resnet224_litserve", "{port}"), ready="/health"
 )
 FASTAPI = Contender(
     "FastAPI, uvicorn",
-    (sys.executable, "-m", "uvicorn", f"{HERE}.resnet224_fastapi:app", "--port", "{port}"),
+    (sys.executable, "-m", "uvicorn", f"{APPS}.resnet224_fastapi:app", "--port", "{port}"),
 )
 
 
 def untrained(path: Path) -> None:
-    """A checkpoint of torchvision's ResNet18 at 224x224; its weights change nothing in its speed."""
+    """A checkpoint of torchvision's ResNet18 at 224x224; random weights do not affect its speed."""
     torch.manual_seed(0)
     architecture = Architecture("imagenet", "linear")
     weights = to_arrays(build_network(architecture).state_dict())
@@ -42,7 +42,7 @@ def untrained(path: Path) -> None:
 
 
 def posted(name: str) -> Request:
-    """The picture as the field `name` of a JSON object."""
+    """A request with the image as the field `name` of a JSON object."""
     text = base64.b64encode(encode(noise(0, 224, 224), "JPEG")).decode()
     return Request(json.dumps({name: text}).encode(), "application/json")
 
@@ -51,6 +51,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "resnet18.pth"
         untrained(model)
-        us = ours(CIFAKE_MODEL=str(model), CIFAKE_THREADS="50")
+        service = ours(CIFAKE_MODEL=str(model), CIFAKE_THREADS="50")
         others = [(one, posted("image_data")) for one in (LITSERVE, FASTAPI)]
-        run("litserve_own", [(us, posted("file")), *others], connections=(50,))
+        run("litserve_own", [(service, posted("file")), *others], connections=(50,))

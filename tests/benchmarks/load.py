@@ -1,4 +1,4 @@
-"""Load: wrk, a compiled generator, posting one request over and over from a number of connections."""
+"""Load generation with wrk, which repeats one request on a number of connections."""
 
 import json
 import os
@@ -39,7 +39,7 @@ end
 
 @dataclass(frozen=True)
 class Request:
-    """A body and what it is."""
+    """The body of a request."""
 
     body: bytes
     content_type: str
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """rate: right answers a second. p50, p99, longest: milliseconds. busy: answers 429. failed: others."""
+    """rate: answers 200 per second. p50, p99, longest: milliseconds. busy: answers 429. failed: others."""
 
     rate: float
     p50: float
@@ -69,7 +69,7 @@ def form(field: str, picture: bytes, name: str = "x.png", kind: str = "image/png
 
 
 def load(url: str, request: Request, connections: int, seconds: int) -> Load:
-    """Post the request from so many connections, each as soon as it has its answer."""
+    """Post the request on all connections, each again as soon as it is answered."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: apt-get install wrk, or https://github.com/wg/wrk")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""This service beside the hackathon's own design: `python -m tests.benchmarks.published`."""
+"""Comparison with the design published for the hackathon: `python -m tests.benchmarks.published`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Rounds: contenders measured in turn, again and again, so that a slow minute hits them all."""
+"""Repeated measurements of all contenders, interleaved so that other load affects all of them."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def measure(
     for number in range(rounds):
         for contender, request in contenders:
             with running(contender) as server:
-                load(server.url + contender.path, request, 8, 2)  # warm
+                load(server.url + contender.path, request, 8, 2)  # warm-up
                 for count in connections:
                     found: Load = load(server.url + contender.path, request, count, seconds)
                     rows.append(

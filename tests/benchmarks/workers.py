@@ -1,6 +1,6 @@
-"""Ways to share out the cores among processes, and in each among Python and its engine.
+"""Comparison of numbers of worker processes, engine threads and request threads.
 
-`python -m tests.benchmarks.workers`; under `taskset -c 0` for one core. The first is the default.
+`python -m tests.benchmarks.workers`; use `taskset -c 0` for one core. The first is the default.
 """
 
 from model.engines.cpus import available_cpus
@@ -10,8 +10,8 @@ from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
 
 
-def way(workers: int, engine_threads: int, threads: int = 32) -> Contender:
-    """This service with so many processes, and in each engine threads in a crowd and requests at once."""
+def configuration(workers: int, engine_threads: int, threads: int = 32) -> Contender:
+    """This service with numbers of processes, and of engine and request threads in each."""
     return ours(
         f"{workers} x {engine_threads}, {threads} requests",
         CIFAKE_WORKERS=str(workers),
@@ -22,7 +22,14 @@ def way(workers: int, engine_threads: int, threads: int = 32) -> Contender:
 
 if __name__ == "__main__":
     cpus = available_cpus()
-    ways = [way(cpus, 1), way(cpus, 1, 8), way(1, cpus), way(1, 1), way(cpus, cpus), way(2 * cpus, 1)]
+    configurations = [
+        configuration(cpus, 1),
+        configuration(cpus, 1, 8),
+        configuration(1, cpus),
+        configuration(1, 1),
+        configuration(cpus, cpus),
+        configuration(2 * cpus, 1),
+    ]
     request = form("file", encode(noise()))
-    different = {one.name: one for one in ways}.values()  # on one core some are the same
-    run("workers", [(one, request) for one in different], connections=(1, 32))
+    distinct = {one.name: one for one in configurations}.values()  # on one core some are equal
+    run("workers", [(one, request) for one in distinct], connections=(1, 32))

@@ -16,7 +16,7 @@ from model.network import build_network
 
 def test_round_trip(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "a" / "model.pth"
-    saved = random_checkpoint.updated(
+    saved = random_checkpoint.with_metadata(
         positive_class="FAKE",
         calibration=Calibration(1.5, 1.2, -0.1),
         recipe={"name": "x"},
@@ -114,9 +114,9 @@ def test_incomplete_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) ->
 
 def test_senseless_values_are_refused(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="positive_class"):
-        random_checkpoint.updated(positive_class="real")  # type: ignore[arg-type]
+        random_checkpoint.with_metadata(positive_class="real")  # type: ignore[arg-type]
 
 
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="do not fit"):
-        random_checkpoint.updated(architecture=Architecture("small-pool", "mlp")).network()
+        random_checkpoint.with_metadata(architecture=Architecture("small-pool", "mlp")).network()

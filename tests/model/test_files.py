@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from model.files import atomically
+from model.files import atomic_write
 
 
 def test_writes_and_makes_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.bin"
-    with atomically(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
@@ -19,7 +19,7 @@ def test_writes_and_makes_folders(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(error: BaseException, tmp_path: Path) -> None:
     path = tmp_path / "b.bin"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), atomically(path) as file:
+    with pytest.raises(type(error)), atomic_write(path) as file:
         file.write(b"half of the new")
         raise error
     assert path.read_bytes() == b"old"

@@ -7,7 +7,7 @@ import torch
 from model import SHIPPED
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from model.formats import FORMAT, is_checkpoint, upgraded
+from model.formats import FORMAT, is_checkpoint, upgrade
 from model.metadata import CheckpointError, CheckpointMetadata
 from training.fitting.recipes import RECIPES
 
@@ -15,10 +15,10 @@ from training.fitting.recipes import RECIPES
 def test_the_shipped_file_is_of_a_version_that_is_read() -> None:
     content = torch.load(SHIPPED, weights_only=True)
     assert is_checkpoint(content)
-    new = upgraded(content)
+    new = upgrade(content)
     assert new["format"] == FORMAT
-    assert set(CheckpointMetadata.fields(new)) <= new.keys()
-    assert upgraded(new) == new
+    assert CheckpointMetadata.from_dict(new).to_dict().keys() <= new.keys()
+    assert upgrade(new) == new
 
 
 def test_every_name_of_its_recipe_is_one_of_today() -> None:
@@ -38,7 +38,7 @@ def test_another_threshold_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_of_the_newest(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.updated(calibration=Calibration(2.0)).save(tmp_path / "x.pth")
+    random_checkpoint.with_metadata(calibration=Calibration(2.0)).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
     assert content["format"] == FORMAT
     assert not is_checkpoint({"format": "cifake-checkpoint/3"})

@@ -28,7 +28,7 @@ def test_it_is_the_reference_librarys(sign: int, layer: str, shipped: Predictor)
 
     network = Checkpoint.load(SHIPPED).network()
     batch = torch.from_numpy(np.stack([noise(seed) for seed in range(6)])).permute(0, 3, 1, 2)
-    pictures = shipped.preprocess.normalise(batch)
+    pictures = shipped.preprocess.normalize(batch)
     ours = grad_cam(network, pictures, torch.full((6,), float(sign)), layer).numpy()
     with GradCAM(network, [network.get_submodule(layer)]) as reference:
         theirs = reference(pictures, [Label()] * 6)
@@ -58,7 +58,7 @@ def test_it_points_at_the_only_thing_there_is(random_checkpoint: Checkpoint) -> 
     network = random_checkpoint.network()
     for name in STAGES[1:]:
         setattr(network, name, torch.nn.Identity())
-    network.layer1 = torch.nn.MaxPool2d(1)
+    network.bn1 = network.layer1 = torch.nn.Identity()
     network.conv1 = torch.nn.Conv2d(3, 64, 1, bias=False)
     network.fc = torch.nn.Linear(64, 1, bias=False)
     torch.nn.init.ones_(network.conv1.weight)
@@ -87,7 +87,7 @@ def test_it_is_of_the_label_that_is_answered(
     change: dict, positive_class: str, random_checkpoint: Checkpoint
 ) -> None:
     """One label for all pictures, which the sign of the logit does not know."""
-    checkpoint = random_checkpoint.updated(positive_class=positive_class, **change)
+    checkpoint = random_checkpoint.with_metadata(positive_class=positive_class, **change)
     predictor = Predictor.from_checkpoint(checkpoint, "cpu", batch_size=2)
     pictures = np.stack([noise(seed) for seed in range(5)])
     [label] = {predictor.decide(p).label for p in predictor.predict_proba(pictures)}

@@ -15,7 +15,7 @@ CALIBRATIONS = st.builds(
 
 @given(st.floats(-4, 4), CALIBRATIONS, st.sampled_from(["REAL", "FAKE"]))
 @settings(deadline=None, derandomize=True)
-def test_label_sign_is_where_the_answer_becomes_surer(
+def test_target_sign_is_where_the_answer_becomes_surer(
     z: float, calibration: Calibration, positive_class: str
 ) -> None:
     metadata = CheckpointMetadata(
@@ -25,7 +25,7 @@ def test_label_sign_is_where_the_answer_becomes_surer(
         calibration=calibration,
     )
     [prediction] = before = metadata.probability(np.array([z]))
-    sign = metadata.label_sign(before)
+    sign = metadata.target_sign(before)
     assert np.abs(sign).tolist() == [1]
     [after] = metadata.probability(z + sign)
     assert after >= prediction if prediction >= THRESHOLD else after <= prediction
@@ -34,6 +34,6 @@ def test_label_sign_is_where_the_answer_becomes_surer(
 @pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 def test_label_sign_by_hand(positive_class: str) -> None:
     metadata = CheckpointMetadata(Architecture(), Preprocess(), positive_class=positive_class)  # type: ignore[arg-type]
-    sign = metadata.label_sign(np.array([0.0, 0.4, 0.5, 1.0]))
+    sign = metadata.target_sign(np.array([0.0, 0.4, 0.5, 1.0]))
     assert sign.dtype == np.float32
     assert (sign * (1 if positive_class == "REAL" else -1)).tolist() == [-1, -1, 1, 1]

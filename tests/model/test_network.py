@@ -96,7 +96,7 @@ def test_predict_logits() -> None:
     network, preprocess = build_network(Architecture(dropout=0.5)), Preprocess(16)
     images = torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8)
     found = predict_logits(network, images, preprocess, batch_size=2)
-    torch.testing.assert_close(found, logits(network.eval(), preprocess.normalise(images)))
+    torch.testing.assert_close(found, logits(network.eval(), preprocess.normalize(images)))
 
 
 @pytest.mark.parametrize("bias", [False, True])

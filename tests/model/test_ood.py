@@ -29,7 +29,7 @@ def test_near_is_in_and_far_is_out() -> None:
 
 
 def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.updated(ood_detector=DETECTOR).save(tmp_path / "x.pth")
+    random_checkpoint.with_metadata(ood_detector=DETECTOR).save(tmp_path / "x.pth")
     loaded = Checkpoint.load(tmp_path / "x.pth").metadata.ood_detector
     assert loaded is not None
     assert loaded.threshold == DETECTOR.threshold
@@ -38,7 +38,7 @@ def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: P
 
 
 def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.updated(ood_detector=DETECTOR).save(tmp_path / "x.pth")
+    random_checkpoint.with_metadata(ood_detector=DETECTOR).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
     del content["ood_detector"]["whitening"]
     torch.save(content, tmp_path / "x.pth")

@@ -27,19 +27,19 @@ def test_natural_order() -> None:
 
 @pytest.mark.parametrize("name", ["x", "Team Rocket", "a.b-c_1"])
 def test_teams(name: str) -> None:
-    assert predictions.checked_team(name) == name
+    assert predictions.validate_team(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "x" * 65, "x\n"])
 def test_what_is_no_team(name: str) -> None:
     with pytest.raises(predictions.TeamNameError, match="1 to 64 letters"):
-        predictions.checked_team(name)
+        predictions.validate_team(name)
 
 
 def test_what_is_no_label() -> None:
-    assert predictions.checked_positive_class("FAKE") == "FAKE"
+    assert predictions.validate_positive_class("FAKE") == "FAKE"
     with pytest.raises(ValueError, match="REAL or FAKE, not 'fake'"):
-        predictions.checked_positive_class("fake")
+        predictions.validate_positive_class("fake")
 
 
 def test_files_of_a_team(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_nothing_gives_nothing(shipped: Predictor) -> None:
 
 
 def test_prediction_is_the_sigmoid_of_the_calibrated_logit(random_checkpoint: Checkpoint) -> None:
-    predictor = Predictor.from_checkpoint(random_checkpoint.updated(calibration=Calibration(2.0)), "cpu")
+    predictor = Predictor.from_checkpoint(
+        random_checkpoint.with_metadata(calibration=Calibration(2.0)), "cpu"
+    )
     expected = torch.sigmoid(torch.tensor(predictor.logits([noise()])) / 2)
     np.testing.assert_allclose(predictor.predict_proba([noise()]), expected, atol=1e-9)
 
@@ -63,9 +65,9 @@ def test_extreme_logits_do_not_overflow(random_checkpoint: Checkpoint) -> None:
 
 def test_label_one_as_fake_is_turned_round(random_checkpoint: Checkpoint) -> None:
     real = Predictor.from_checkpoint(random_checkpoint, "cpu").predict_proba([noise()])
-    fake = Predictor.from_checkpoint(random_checkpoint.updated(positive_class="FAKE"), "cpu").predict_proba(
-        [noise()]
-    )
+    fake = Predictor.from_checkpoint(
+        random_checkpoint.with_metadata(positive_class="FAKE"), "cpu"
+    ).predict_proba([noise()])
     np.testing.assert_allclose(real + fake, 1)
 
 
@@ -90,7 +92,7 @@ def test_reading_tells_what_is_out_of_the_domain(random_checkpoint: Checkpoint) 
     _, means = Predictor.from_checkpoint(random_checkpoint, "cpu").forward(pictures)
     distances = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
     domain = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
-    knowing = Predictor.from_checkpoint(random_checkpoint.updated(ood_detector=domain), "cpu")
+    knowing = Predictor.from_checkpoint(random_checkpoint.with_metadata(ood_detector=domain), "cpu")
     in_domain = knowing.predict(pictures).in_domain
     assert in_domain is not None
     assert in_domain.tolist() == (distances <= domain.threshold).tolist()
@@ -109,8 +111,8 @@ def test_hackathon_state_dict_answers(linear: bool, tmp_path: Path) -> None:
         )
     torch.save(network.state_dict(), tmp_path / "x.pth")
     predictor = Predictor.load(tmp_path / "x.pth", "cpu")
-    batch = torch.from_numpy(predictor.preprocess.pack([noise()])).permute(0, 3, 1, 2)
-    output = network.eval()(predictor.preprocess.normalise(batch))
+    batch = torch.from_numpy(predictor.preprocess.to_batch([noise()])).permute(0, 3, 1, 2)
+    output = network.eval()(predictor.preprocess.normalize(batch))
     expected = torch.sigmoid(output) if linear else output
     np.testing.assert_allclose(predictor.predict_proba([noise()]), expected.detach().numpy()[0], atol=1e-5)
 

@@ -26,18 +26,8 @@ from model.metadata import CheckpointError
 from model.network import build_network
 from model.pth_file import read_pth
 
-DTYPES = [
-    torch.float64,
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-    torch.int64,
-    torch.int32,
-    torch.int16,
-    torch.int8,
-    torch.uint8,
-    torch.bool,
-]
+NAMES = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
+DTYPES = [getattr(torch, name) for name in NAMES.split()]
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "dense": lambda x: x,
     "transposed": lambda x: x.transpose(0, 2),
@@ -210,24 +200,8 @@ def test_tensors_of_one_storage_share_memory(tmp_path: Path) -> None:
 
 
 def test_plain_values(tmp_path: Path) -> None:
-    values = [
-        None,
-        True,
-        False,
-        0,
-        -1,
-        255,
-        256,
-        65536,
-        2**31,
-        -(2**63),
-        2**200,
-        0.1,
-        np.nan,
-        -np.inf,
-        "",
-        "ä🙂",
-    ]
+    values = [None, True, False, 0, -1, 255, 256, 65536, 2**31, -(2**63), 2**200, 0.1, np.nan, -np.inf]
+    values += ["", "ä🙂"]
     shared = {"a": (), "b": ((1,), [2, {"c": {}}]), 3: [], -4: OrderedDict(x=1), "long": "x" * 1000}
     content = {
         "values": values,
@@ -321,18 +295,13 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         read_pth(path)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"x",
-        b"text" * 100,
-        b"\x80\x04garbage",
-        b"PK\5\6",
-        b"PK\5\6" + bytes(18),
-        b"PK\5\6" + b"\xff" * 18,
-    ],
-)
+NO_ZIPS = [
+    b"", b"x", b"text" * 100, b"\x80\x04garbage", b"PK\5\6", b"PK\5\6" + bytes(18),
+    b"PK\5\6" + b"\xff" * 18,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", NO_ZIPS)
 def test_no_zip(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(data)
     with pytest.raises(CheckpointError, match="x.pth is not a checkpoint that can be read: it is"):
@@ -555,51 +524,33 @@ def refused(code: object, path: Path, reason: str) -> None:
         read_pth(path / "x.pth")
 
 
-class Evil:
-    def __init__(self, *reduced: Any) -> None:
-        self.reduced = reduced
+GLOBALS = [
+    (Called(os.system, "exit 1"), "posix.system"), (Called(eval, "1 + 1"), "__builtin__.eval"),
+    (Called(getattr, "x", "upper"), "__builtin__.getattr"),
+    (Called(exec, "import os"), "__builtin__.exec"), (dict, "__builtin__.dict"),
+    ({1, 2}, "__builtin__.set"), ([b"bytes"], "_codecs.encode"), (1j, "__builtin__.complex"),
+    (range(3), "__builtin__.xrange"), (Path("x"), "pathlib.PosixPath"), (np.float32(1), "numpy.*.scalar"),
+    (np.ones(3), "numpy.*._reconstruct"), (np.dtype("f4"), "numpy.dtype"),
+    (read_pth, "model.pth_file.read_pth"), (pth_file._Storage, "model.pth_file._Storage"),
+]  # fmt: skip
 
-    def __reduce__(self) -> Any:
-        return self.reduced
 
-
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        (Evil(os.system, ("exit 1",)), "posix.system"),
-        (Evil(eval, ("1 + 1",)), "__builtin__.eval"),
-        (Evil(getattr, ("x", "upper")), "__builtin__.getattr"),
-        (Evil(exec, ("import os",)), "__builtin__.exec"),
-        (dict, "__builtin__.dict"),
-        ({1, 2}, "__builtin__.set"),
-        ([b"bytes"], "_codecs.encode"),
-        (1j, "__builtin__.complex"),
-        (range(3), "__builtin__.xrange"),
-        (Path("x"), "pathlib.PosixPath"),
-        (np.float32(1), "numpy.*.scalar"),
-        (np.ones(3), "numpy.*._reconstruct"),
-        (np.dtype("f4"), "numpy.dtype"),
-        (read_pth, "model.pth_file.read_pth"),
-        (pth_file._Storage, "model.pth_file._Storage"),
-    ],
-)
+@pytest.mark.parametrize(("content", "name"), GLOBALS)
 def test_other_globals(content: object, name: str, tmp_path: Path) -> None:
     refused(content, tmp_path, f"it names '{name}', which is not read")
 
 
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        (nn.Linear(2, 2), "torch.nn.modules.linear.Linear"),
-        (torch.float32, "torch.float32"),
-        (torch.Size([1]), "torch.Size"),
-        (torch.device("cpu"), "torch.device"),
-        (torch.ones(3, dtype=torch.complex64), "torch.ComplexFloatStorage"),
-        (torch.ones(3, dtype=torch.uint16), "torch._utils._rebuild_tensor_v3"),
-        (torch.ones(3).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
-        (torch.ones(3, device="meta"), "torch._utils._rebuild_meta_tensor_no_storage"),
-    ],
-)
+TORCH_TYPES = [
+    (nn.Linear(2, 2), "torch.nn.modules.linear.Linear"), (torch.float32, "torch.float32"),
+    (torch.Size([1]), "torch.Size"), (torch.device("cpu"), "torch.device"),
+    (torch.ones(3, dtype=torch.complex64), "torch.ComplexFloatStorage"),
+    (torch.ones(3, dtype=torch.uint16), "torch._utils._rebuild_tensor_v3"),
+    (torch.ones(3).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
+    (torch.ones(3, device="meta"), "torch._utils._rebuild_meta_tensor_no_storage"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "name"), TORCH_TYPES)
 def test_other_types_of_torch(content: object, name: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"it names '{name}', which is not read"):
         read_pth(saved({"x": content}, tmp_path))
@@ -612,32 +563,15 @@ def test_other_protocols(protocol: int, tmp_path: Path) -> None:
         read_pth(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize(
-    "opcodes",
-    [
-        b"(ios\nsystem\n",
-        b"(ccollections\nOrderedDict\no",
-        b"ccollections\nOrderedDict\n)\x81",
-        b"ccollections\nOrderedDict\n)}\x92",
-        b"\x8c\x02os\x8c\x06system\x93",
-        b"\x82\x01",
-        b"\x97",
-        b"\x96" + b"\xff" * 7 + b"\x7f",
-        b"\x8e" + b"\xff" * 7 + b"\x7f",
-        b"\x8b\xff\xff\xff\x7f",
-        b"\x8f",
-        b"Pname\n",
-        b"I123\n",
-        b"Vtext\n",
-        b"U\x01x",
-        b"l",
-        b"d",
-        b"0",
-        b"1",
-        b"2",
-        b"\x94",
-    ],
-)
+OPCODES = [
+    b"(ios\nsystem\n", b"(ccollections\nOrderedDict\no", b"ccollections\nOrderedDict\n)\x81",
+    b"ccollections\nOrderedDict\n)}\x92", b"\x8c\x02os\x8c\x06system\x93", b"\x82\x01", b"\x97",
+    b"\x96" + b"\xff" * 7 + b"\x7f", b"\x8e" + b"\xff" * 7 + b"\x7f", b"\x8b\xff\xff\xff\x7f", b"\x8f",
+    b"Pname\n", b"I123\n", b"Vtext\n", b"U\x01x", b"l", b"d", b"0", b"1", b"2", b"\x94",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("opcodes", OPCODES)
 def test_other_opcodes(opcodes: bytes, tmp_path: Path) -> None:
     refused(
         b"\x80\x02}X\x01\0\0\0x" + opcodes + b"s.",
@@ -646,43 +580,15 @@ def test_other_opcodes(opcodes: bytes, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        b"",
-        b".",
-        b"}",
-        b"\x80",
-        b"\x80\xff.",
-        b"}s.",
-        b"}u.",
-        b"}(Ku.",
-        b"}(K\1u.",
-        b"}K\1a.",
-        b"}(K\1e.",
-        b"K\1K\2K\3s.",
-        b")K\2K\3s.",
-        b"h\0.",
-        b"}q",
-        b"q\0.",
-        b"j\1\0.",
-        b"t.",
-        b"\x87.",
-        b"R.",
-        b"}R.",
-        b"b.",
-        b"}b.",
-        b"Q.",
-        b"ctorch",
-        b"c\n\n.",
-        b"ctorch\n\xff\n.",
-        b"J\1.",
-        b"G\1.",
-        b"X\xff\xff\xff\xffx.",
-        b"X\1\0\0\0\xff.",
-        b"\x8a\xff\1.",
-    ],
-)
+DAMAGED_PICKLES = [
+    b"", b".", b"}", b"\x80", b"\x80\xff.", b"}s.", b"}u.", b"}(Ku.", b"}(K\1u.", b"}K\1a.", b"}(K\1e.",
+    b"K\1K\2K\3s.", b")K\2K\3s.", b"h\0.", b"}q", b"q\0.", b"j\1\0.", b"t.", b"\x87.", b"R.", b"}R.",
+    b"b.", b"}b.", b"Q.", b"ctorch", b"c\n\n.", b"ctorch\n\xff\n.", b"J\1.", b"G\1.",
+    b"X\xff\xff\xff\xffx.", b"X\1\0\0\0\xff.", b"\x8a\xff\1.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", DAMAGED_PICKLES)
 def test_damaged_pickle(code: bytes, tmp_path: Path) -> None:
     refused(code, tmp_path, "can be read")
 
@@ -697,9 +603,7 @@ def test_memo_is_no_larger_than_what_is_in_it(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(
-    "value", [[], (), None, 1, "text", tensor(), {1: "x"}, OrderedDict([(1, 2)])], ids=repr
-)
+@pytest.mark.parametrize("value", [[], (), None, 1, "text", tensor(), {1: "x"}, OrderedDict([(1, 2)])])
 def test_no_dictionary_by_name(value: object, tmp_path: Path) -> None:
     refused(pickled(value), tmp_path, "it does not hold a dictionary by name")
 
@@ -707,41 +611,23 @@ def test_no_dictionary_by_name(value: object, tmp_path: Path) -> None:
 FLOAT, CALL = torch.FloatStorage, torch._utils._rebuild_tensor_v2
 
 
-@pytest.mark.parametrize(
-    "identity",
-    [
-        (),
-        "storage",
-        7,
-        {},
-        ("storage",),
-        ("module", FLOAT, "0", "cpu", 4),
-        ("storage", FLOAT, "0", "cpu", 4, None),
-        ("storage", FLOAT, "0", "cpu", -4),
-        ("storage", FLOAT, "0", "cpu", 3),
-        ("storage", FLOAT, "0", "cpu", 5),
-        ("storage", FLOAT, "0", "cpu", 10**12),
-        ("storage", FLOAT, "0", "cpu", 4.0),
-        ("storage", FLOAT, "0", "cpu", "4"),
-        ("storage", FLOAT, "0", None, 4),
-        ("storage", FLOAT, 0, "cpu", 4),
-        ("storage", FLOAT, ("0",), "cpu", 4),
-        ("storage", "torch.FloatStorage", "0", "cpu", 4),
-        ("storage", OrderedDict, "0", "cpu", 4),
-        ("storage", CALL, "0", "cpu", 4),
-        ("storage", FLOAT, "1", "cpu", 4),
-        ("storage", FLOAT, "../data.pkl", "cpu", 4),
-        ("storage", torch.DoubleStorage, "0", "cpu", 4),
-        (tensor(size=(10**12,), stride=(0,)), FLOAT, "0", "cpu", 4),
-    ],
-    ids=repr,
-)
+STORAGES = [
+    (), "storage", 7, {}, ("storage",), ("module", FLOAT, "0", "cpu", 4),
+    ("storage", FLOAT, "0", "cpu", 4, None), ("storage", FLOAT, "0", "cpu", -4),
+    ("storage", FLOAT, "0", "cpu", 3), ("storage", FLOAT, "0", "cpu", 5),
+    ("storage", FLOAT, "0", "cpu", 10**12), ("storage", FLOAT, "0", "cpu", 4.0),
+    ("storage", FLOAT, "0", "cpu", "4"), ("storage", FLOAT, "0", None, 4),
+    ("storage", FLOAT, 0, "cpu", 4), ("storage", FLOAT, ("0",), "cpu", 4),
+    ("storage", "torch.FloatStorage", "0", "cpu", 4), ("storage", OrderedDict, "0", "cpu", 4),
+    ("storage", CALL, "0", "cpu", 4), ("storage", FLOAT, "1", "cpu", 4),
+    ("storage", FLOAT, "../data.pkl", "cpu", 4), ("storage", torch.DoubleStorage, "0", "cpu", 4),
+    (tensor(size=(10**12,), stride=(0,)), FLOAT, "0", "cpu", 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("identity", STORAGES)
 def test_other_storages(identity: Any, tmp_path: Path) -> None:
-    refused(
-        tensor(of=Stored(identity)),
-        tmp_path,
-        "(storage|KeyError)",
-    )
+    refused(tensor(of=Stored(identity)), tmp_path, "(storage|KeyError)")
 
 
 def test_one_storage_with_two_types(tmp_path: Path) -> None:
@@ -775,50 +661,21 @@ def test_truth_values_are_0_or_1(tmp_path: Path) -> None:
 HUGE = 10**12
 
 
-@pytest.mark.parametrize(
-    ("offset", "size", "stride"),
-    [
-        (0, (5,), (1,)),
-        (1, (4,), (1,)),
-        (4, (), ()),
-        (-1, (1,), (1,)),
-        (0, (2,), (4,)),
-        (0, (2,), (-1,)),
-        (3, (2,), (-1,)),
-        (0, (-1,), (1,)),
-        (0, (-1, -4), (1, 1)),
-        (0, (2, 2), (2, 2)),
-        (0, (2,), (HUGE,)),
-        (0, (2,), (2**62,)),
-        (0, (2,), (2**64,)),
-        (0, (2, 2), (2**63, 2**63)),
-        (2**64, (1,), (1,)),
-        (HUGE, (1,), (1,)),
-        (0, (HUGE,), (1,)),
-        (0, (HUGE,), (0,)),
-        (0, (2_000_000,), (0,)),
-        (0, (2**31, 2**31), (0, 0)),
-        (0, (2**62, 2**62), (0, 0)),
-        (0, (2**64,), (0,)),
-        (0, (0, 2**64), (1, 1)),
-        (0, (2**2000,), (0,)),
-        (0, (1,) * 9, (1,) * 9),
-        (0, (1,) * 100_000, (1,) * 100_000),
-        (0, (1,), (1, 1)),
-        (0, (1, 1), (1,)),
-        (0, (1.0,), (1,)),
-        (0, (True,), (1,)),
-        (0, (1,), (None,)),
-        (0, ("1",), (1,)),
-        (0.0, (1,), (1,)),
-        (None, (1,), (1,)),
-        (0, [1], (1,)),
-        (0, (1,), [1]),
-        (0, 1, 1),
-        (0, "1", "1"),
-        (0, tensor(size=(HUGE,), stride=(0,)), (1,)),
-    ],
-)
+VIEWS = [
+    (0, (5,), (1,)), (1, (4,), (1,)), (4, (), ()), (-1, (1,), (1,)), (0, (2,), (4,)), (0, (2,), (-1,)),
+    (3, (2,), (-1,)), (0, (-1,), (1,)), (0, (-1, -4), (1, 1)), (0, (2, 2), (2, 2)), (0, (2,), (HUGE,)),
+    (0, (2,), (2**62,)), (0, (2,), (2**64,)), (0, (2, 2), (2**63, 2**63)), (2**64, (1,), (1,)),
+    (HUGE, (1,), (1,)), (0, (HUGE,), (1,)), (0, (HUGE,), (0,)), (0, (2_000_000,), (0,)),
+    (0, (2**31, 2**31), (0, 0)), (0, (2**62, 2**62), (0, 0)), (0, (2**64,), (0,)),
+    (0, (0, 2**64), (1, 1)), (0, (2**2000,), (0,)), (0, (1,) * 9, (1,) * 9),
+    (0, (1,) * 100_000, (1,) * 100_000), (0, (1,), (1, 1)), (0, (1, 1), (1,)), (0, (1.0,), (1,)),
+    (0, (True,), (1,)), (0, (1,), (None,)), (0, ("1",), (1,)), (0.0, (1,), (1,)), (None, (1,), (1,)),
+    (0, [1], (1,)), (0, (1,), [1]), (0, 1, 1), (0, "1", "1"),
+    (0, tensor(size=(HUGE,), stride=(0,)), (1,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("offset", "size", "stride"), VIEWS)
 def test_tensors_that_lead_outside(offset: object, size: object, stride: object, tmp_path: Path) -> None:
     refused(tensor(offset, size, stride), tmp_path, "can be read")
 
@@ -829,25 +686,19 @@ def test_stride_of_a_single_element_says_nothing(stride: int, tmp_path: Path) ->
     np.testing.assert_equal(read_pth(tmp_path / "x.pth"), {"x": np.array([[3]], np.float32)})
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        Called(CALL),
-        Called(CALL, storage(), 0, (4,), (1,), False),
-        Called(CALL, storage(), 0, (4,), (1,), False, {}, {"neg": True}),
-        Called(CALL, tensor(), 0, (4,), (1,), False, {}),
-        Called(CALL, FLOAT, 0, (4,), (1,), False, {}),
-        Called(CALL, None, 0, (4,), (1,), False, {}),
-        Called(OrderedDict, [("a", 1)]),
-        Called(OrderedDict, 10**9),
-        Called(torch._utils._rebuild_parameter),
-        Called(torch._utils._rebuild_parameter, storage(), True, {}),
-        Called(torch._utils._rebuild_parameter, [1], True, {}),
-        Called(torch._utils._rebuild_parameter, tensor(), True),
-        Called(FLOAT, 10**9),
-        Called(FLOAT),
-    ],
-)
+CALLS = [
+    Called(CALL), Called(CALL, storage(), 0, (4,), (1,), False),
+    Called(CALL, storage(), 0, (4,), (1,), False, {}, {"neg": True}),
+    Called(CALL, tensor(), 0, (4,), (1,), False, {}), Called(CALL, FLOAT, 0, (4,), (1,), False, {}),
+    Called(CALL, None, 0, (4,), (1,), False, {}), Called(OrderedDict, [("a", 1)]),
+    Called(OrderedDict, 10**9), Called(torch._utils._rebuild_parameter),
+    Called(torch._utils._rebuild_parameter, storage(), True, {}),
+    Called(torch._utils._rebuild_parameter, [1], True, {}),
+    Called(torch._utils._rebuild_parameter, tensor(), True), Called(FLOAT, 10**9), Called(FLOAT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_calls_with_other_arguments(call: Called, tmp_path: Path) -> None:
     refused(call, tmp_path, "it calls a function with other arguments than torch.save does")
 
@@ -860,50 +711,35 @@ def test_calls_of_what_is_no_function(of: bytes, arguments: bytes, tmp_path: Pat
     refused(array + of + arguments + b"R.", tmp_path, "it calls a function")
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"__class__": 1},
-        {"_metadata": {}, "keys": 1},
-        {"_metadata": None},
-        {"_metadata": tensor(size=(HUGE,), stride=(0,))},
-        {},
-        (None, {"_metadata": {}}),
-        [],
-        1,
-    ],
-)
+STATES = [
+    {"__class__": 1}, {"_metadata": {}, "keys": 1}, {"_metadata": None},
+    {"_metadata": tensor(size=(HUGE,), stride=(0,))}, {}, (None, {"_metadata": {}}), [], 1,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_other_attributes(state: object, tmp_path: Path) -> None:
     refused(Called(OrderedDict, state=state), tmp_path, "it sets other attributes")
 
 
-@pytest.mark.parametrize(
-    "of",
-    [
-        b"ctorch._utils\n_rebuild_tensor_v2\n",
-        b"ccollections\nOrderedDict\n",
-        b"ctorch\nFloatStorage\n",
-        b"]",
-        pickled(tensor())[:-1],
-        pickled(storage())[:-1],
-    ],
-)
+NO_ORDERED_DICTS = [
+    b"ctorch._utils\n_rebuild_tensor_v2\n", b"ccollections\nOrderedDict\n", b"ctorch\nFloatStorage\n",
+    b"]", pickled(tensor())[:-1], pickled(storage())[:-1],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("of", NO_ORDERED_DICTS)
 def test_attributes_of_other_things(of: bytes, tmp_path: Path) -> None:
     refused(b"\x80\x02" + of + pickled({"_metadata": {}})[:-1] + b"b.", tmp_path, "it sets other attributes")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        FLOAT,
-        CALL,
-        OrderedDict,
-        storage(),
-        [storage()],
-        {"y": (CALL,)},
-        Called(OrderedDict, state={"_metadata": {"x": 1}}),
-    ],
-)
+VALUES = [
+    FLOAT, CALL, OrderedDict, storage(), [storage()], {"y": (CALL,)},
+    Called(OrderedDict, state={"_metadata": {"x": 1}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_what_is_no_value(value: object, tmp_path: Path) -> None:
     if isinstance(value, Called):
         made(tmp_path, value)
@@ -912,9 +748,7 @@ def test_what_is_no_value(value: object, tmp_path: Path) -> None:
         refused(value, tmp_path, "it has a type or a storage where a value is due")
 
 
-@pytest.mark.parametrize(
-    "key", [None, 1.5, (), (1,), ((1,), 2), 2**31, -(2**70), tensor(), storage(), FLOAT], ids=repr
-)
+@pytest.mark.parametrize("key", [None, 1.5, (), (1,), ((1,), 2), 2**31, -(2**70), tensor(), storage(), FLOAT])
 def test_other_keys(key: object, tmp_path: Path) -> None:
     code = b"\x80\x02}" + pickled(key)[2:-1] + b"K\1s."
     refused(code, tmp_path, "a key that is neither text nor a small number")
@@ -928,7 +762,7 @@ def test_text_that_cannot_be_encoded(tmp_path: Path) -> None:
 
 def boundless() -> Iterator[tuple[str, str, bytes]]:
     """Pickles whose content is without end, far larger than they are, or too deep to go through."""
-    many, start, end = 300_000, b"\x80\x02}X\1\0\0\0x", b"s."
+    many, start, end = 100_000, b"\x80\x02}X\1\0\0\0x", b"s."
     text, number = b"X\xa0\x86\1\0" + b"x" * 100_000 + b"q\0", b"\x8a\xff" + b"\x7f" * 255 + b"q\0"
     array = pickled(tensor(size=(250_000,), stride=(0,)))[2:-1] + b"q\0"
     yield "deep lists", TOO_LARGE, start + b"]" * many + b"a" * (many - 1) + end
@@ -941,7 +775,7 @@ def boundless() -> Iterator[tuple[str, str, bytes]]:
     yield "a text many times", TOO_LARGE, start + b"](" + text + b"h\0" * many + b"e" + end
     yield "a number many times", TOO_LARGE, start + b"](" + number + b"h\0" * many + b"e" + end
     yield "an array many times", TOO_LARGE, start + b"](" + array + b"h\0" * 100 + b"e" + end
-    yield "a deep tuple as a key", "has a key", b"\x80\x02})" + b"\x85" * many + b"K\1s."
+    yield "a deep tuple as a key", "has a key", b"\x80\x02})" + b"\x85" * 300_000 + b"K\1s."
     yield "many marks", "damaged", b"\x80\x02" + b"(" * many + b"."
     yield "many dictionaries", "dictionary by name", b"\x80\x02(" + b"}" * many + b"t."
     yield "many memos", "dictionary by name", b"\x80\x02]" + b"r\xff\xff\xff\xff" * 100_000 + b"."

@@ -31,6 +31,8 @@ from training import cli, commands
             "no autocast",
         ),
         (["quantise", "--data", "nowhere", "--out", "x.pth"], "there is no folder nowhere"),
+        (["export", str(SHIPPED)], "OUT is the checkpoint that is read"),
+        (["export", "x.onnx", "--model", "nowhere.pth"], "there is no file"),
         (["quantise", "--data", "nowhere", "--out", str(SHIPPED)], "--out is the same file as --model"),
         (["evaluate", "--data", "nowhere"], "there is no folder nowhere"),
         (["evaluate", "--data", "nowhere", "--model", "nowhere.pth"], "there is no file"),
@@ -65,7 +67,7 @@ def test_paths_are_either_read_or_written() -> None:
 @pytest.mark.parametrize(
     ("name", "option"),
     [
-        (name, action.option_strings[0])
+        (name, action.option_strings[0] if action.option_strings else None)
         for name, command in COMMANDS.items()
         for action in command._actions
         if action.dest in WRITTEN
@@ -73,17 +75,17 @@ def test_paths_are_either_read_or_written() -> None:
 )
 def test_unwritable_outputs_are_an_error_before_data_is_loaded(
     name: str,
-    option: str,
+    option: str | None,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    arguments = [name, option, "file/x"]
+    arguments = [name, option, "file/x"] if option else [name]
     for action in COMMANDS[name]._actions:
         if not action.option_strings:
-            arguments.append("nowhere")
+            arguments.append("nowhere" if action.dest in READ else "file/x")
         elif action.required and action.option_strings[0] != option:
             arguments += [action.option_strings[0], "nowhere"]
     assert cli.main(arguments) == 1
@@ -108,7 +110,7 @@ def test_unsuitable_checkpoints_are_an_error_before_data_is_loaded(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    random_checkpoint.updated(**change).save(tmp_path / "x.pth")
+    random_checkpoint.with_metadata(**change).save(tmp_path / "x.pth")
     arguments = ["--data", "nowhere", "--model", str(tmp_path / "x.pth"), "--engine", "torch"]
     assert cli.main(["evaluate", *arguments, option]) == 1
     assert message in capsys.readouterr().err

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from model.images.decode import ImageError, decode
+from model.images.decode import decode
+from model.images.errors import ImageError
 from model.images.preprocess import Preprocess
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -136,7 +137,7 @@ def load_images(
     unreadable: list[tuple[str, str]] = []
     for i, path in enumerate(files):
         try:
-            images[len(kept)] = decode(path.read_bytes(), shrink=preprocess.resize).pixels
+            images[len(kept)] = decode(path.read_bytes(), transform=preprocess.resize).pixels
         except (ImageError, OSError) as error:
             unreadable.append((str(path.relative_to(folder)), str(error)))
         else:

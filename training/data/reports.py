@@ -1,4 +1,4 @@
-"""JSON and CSV reports, written atomically, and lists shortened for messages."""
+"""JSON and CSV reports, written atomic_write, and lists shortened for messages."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from model.files import atomically, check_writable
+from model.files import atomic_write, check_writable
 
 
 def check_files(*paths: Path | None) -> None:
@@ -21,7 +21,7 @@ def check_files(*paths: Path | None) -> None:
 
 def write_json(path: Path, report: object) -> None:
     """Write a JSON file, indented."""
-    with atomically(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(report, indent=2).encode() + b"\n")
 
 
@@ -31,7 +31,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows(rows)
-    with atomically(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue().encode())
 
 

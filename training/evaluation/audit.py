@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import binomtest
 
-from model.files import atomically
+from model.files import atomic_write
 from model.metadata import THRESHOLD, CheckpointMetadata
 from training.data.labelled_images import LABELS, LabelledImages
 from training.data.reports import write_csv
@@ -143,5 +143,5 @@ def contact_sheet(path: Path, images: list[np.ndarray], captions: list[tuple[str
         sheet.paste(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
         for line, text in enumerate(lines):
             draw.text((x, y + SIDE + 2 + line * 12), text[:17], fill="black")
-    with atomically(path) as file:
+    with atomic_write(path) as file:
         sheet.save(file, "PNG")

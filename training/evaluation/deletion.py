@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from model.architecture import LAYER
+from model.architecture import GRAD_CAM_LAYER
 from model.predictor import Predictor
 from training.evaluation.metrics import mean_interval
 
@@ -16,7 +16,7 @@ SHARE = 0.2
 PATCH = 4
 
 
-def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> dict[str, Any]:
+def deletion(predictor: Predictor, images: np.ndarray, layer: str = GRAD_CAM_LAYER) -> dict[str, Any]:
     """How far the predicted label's logit drops when a fifth of each picture is blurred.
 
     images: uint8 of shape (N, size, size, 3), at the network's size, N at least 2. The fifth is, by key,
@@ -27,7 +27,7 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = LAYER) -> di
     random = np.random.default_rng(0)
     z = predictor.logits(images)
     predictions = predictor.metadata.probability(z)
-    sign = predictor.metadata.label_sign(predictions)
+    sign = predictor.metadata.target_sign(predictions)
     heat_maps = predictor.explain(images, layer, predictions)
     calibrate = predictor.metadata.calibration
     blurred = np.stack([_blur(image) for image in images])

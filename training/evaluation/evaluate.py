@@ -29,7 +29,7 @@ def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Lab
     """Evaluate P(positive_class) as the probability of label 1."""
     checkpoint = predictor.metadata
     z, means = predictor.forward(pictures.images)
-    predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated(z)
+    predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated_probability(z)
     if positive_class == "FAKE":
         predictions, uncalibrated = _complement(predictions), _complement(uncalibrated)
     metrics = classification_metrics(predictions, pictures.labels)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import RocCurveDisplay
 
-from model.files import atomically
+from model.files import atomic_write
 from training.data.labelled_images import DataError
 from training.evaluation.metrics import classification_metrics, confidence_bins, expected_calibration_error
 
@@ -124,7 +124,7 @@ def save_figure(path: Path, draw: Callable[[Axes], None]) -> Path:
     with mpl.rc_context({"font.size": 11, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         draw(figure.add_subplot())
-        with atomically(path) as file:
+        with atomic_write(path) as file:
             figure.savefig(file, format="png", dpi=120)
     return path
 

@@ -18,7 +18,7 @@ import numpy as np
 from model import ROOT, SHIPPED
 from model.checkpoint import Checkpoint
 from model.engines.cpus import available_cpus
-from model.files import atomically
+from model.files import atomic_write
 from model.formats import FORMAT
 from model.metadata import THRESHOLD, CheckpointMetadata, digest_of
 from model.predictor import Predictor
@@ -65,7 +65,7 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> Path:
     float32 of shape (batch,), calibrated P(REAL) in [0, 1]; `logit`, float32 of shape (batch,), of label 1
     and not calibrated; of a checkpoint with a detector `in_domain`, bool of shape (batch,).
 
-    The same checkpoint gives the same bytes. They are written, atomically, once onnxruntime has answered by
+    The same checkpoint gives the same bytes. They are written, atomic_write, once onnxruntime has answered by
     them what torch does: see `check`. Raises ExportError where it has not or a package is missing,
     CheckpointError where the weights do not fit the architecture, and OSError.
     """
@@ -74,7 +74,7 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> Path:
         raise ExportError(f"an export is written by onnx and checked by onnxruntime: pip install {missing}")
     content = build_model(checkpoint).SerializeToString(deterministic=True)
     check(content, checkpoint)
-    with atomically(out) as file:
+    with atomic_write(out) as file:
         file.write(content)
     return out
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.architecture import STAGES, Architecture
 from model.checkpoint import Checkpoint
-from model.engines.openvino_graph import Folded, blocks, fold, norm_of, stride_of
+from model.engines.openvino_graph import FoldedWeights, blocks, fold_batch_norms, norm_of, stride_of
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.ood import FLOOR, MahalanobisDetector
@@ -24,7 +24,7 @@ def build_graph(checkpoint: Checkpoint) -> "Graph":
     The latter of a checkpoint with a detector only. Raises CheckpointError where the weights do not fit.
     """
     metadata = checkpoint.metadata
-    graph = Graph(fold(checkpoint.weights, metadata.architecture))
+    graph = Graph(fold_batch_norms(checkpoint.weights, metadata.architecture))
     means = _network(graph, metadata.architecture, _normalised(graph, metadata.preprocess))
     _probability(graph, metadata)
     if metadata.ood_detector:
@@ -35,7 +35,7 @@ def build_graph(checkpoint: Checkpoint) -> "Graph":
 class Graph:
     """Operations, each with one output of its own name, and constants. folded: the network's weights."""
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: FoldedWeights) -> None:
         self.folded = folded
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
@@ -76,7 +76,7 @@ class Graph:
 
 
 def _normalised(graph: Graph, preprocess: Preprocess) -> str:
-    """What `Preprocess.normalise` does: float32 of shape (N, 3, size, size)."""
+    """What `Preprocess.normalize` does: float32 of shape (N, 3, size, size)."""
     scale = 1 / (255 * np.array(preprocess.std, np.float32).reshape(3, 1, 1))
     shift = np.array(preprocess.mean, np.float32).reshape(3, 1, 1) * 255 * scale
     values = graph.add("Cast", "values", "pictures", to=1)  # TensorProto.FLOAT

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model.engines.hardware import autocast, pick_device
-from model.files import atomically
+from model.files import atomic_write
 from model.metadata import CheckpointError
 from model.network import build_network, logits, predict_logits
 from model.predictor import PASS_PIXELS
@@ -160,7 +160,7 @@ def train(
             weight = (pruning_weights[batch] * image_weights[index]).to(torch_device)
 
             with autocast(torch_device, chosen.precision):
-                z = logits(network, recipe.preprocess.normalise(x)).float()
+                z = logits(network, recipe.preprocess.normalize(x)).float()
             losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
             optimizer.zero_grad()
             (weight * losses).mean().backward()
@@ -207,7 +207,7 @@ def train(
             "best_weights": best_weights,
             **{name: part.state_dict() for name, part in stateful.items()},
         }
-        with atomically(state_path) as file:
+        with atomic_write(state_path) as file:
             torch.save(state, file)
         minutes = sum((size / crop_size) ** 2 for size in recipe.crop_sizes[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {minutes:.0f} min left")

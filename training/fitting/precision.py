@@ -84,7 +84,7 @@ def step_times(
                 network.zero_grad()
                 start = clock()
                 with autocast(device, name):
-                    z = logits(network, recipe.preprocess.normalise(images)).float()
+                    z = logits(network, recipe.preprocess.normalize(images)).float()
                 z.mean().backward()
                 first = next(network.parameters()).grad  # the last gradient to be computed
                 if first is not None:

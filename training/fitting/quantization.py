@@ -9,9 +9,9 @@ from model.checkpoint import Checkpoint
 from model.engines.engine import Engine
 from model.engines.openvino_engine import OpenVinoEngine
 from model.engines.openvino_graph import build_graph
-from model.engines.quantization import ranges_of
+from model.engines.quantization import activation_ranges
 from model.engines.torch_engine import TorchEngine
-from model.metadata import THRESHOLD, CheckpointMetadata, Range
+from model.metadata import THRESHOLD, ActivationRange, CheckpointMetadata
 from model.predictor import Predictor
 from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
@@ -29,7 +29,7 @@ def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
     """
     metadata = plain.metadata
     training, validation = original_split(metadata, dataset)
-    checkpoint = plain.updated(int8=int8_ranges(plain, training.subsample(RANGE_SAMPLE).images))
+    checkpoint = plain.with_metadata(int8=int8_ranges(plain, training.subsample(RANGE_SAMPLE).images))
     engines: dict[str, Engine] = {
         "bf16": TorchEngine(plain, "cpu", "bf16"),
         "int8": OpenVinoEngine(checkpoint, "int8"),
@@ -39,7 +39,7 @@ def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
     for name, engine in engines.items():
         z = Predictor(metadata, engine).logits(validation.images)
         record[name] = {"split": "validation"} | precision_loss(metadata, z, reference, validation.labels)
-    return checkpoint.updated(metrics=metadata.metrics | {"precisions": record})
+    return checkpoint.with_metadata(metrics=metadata.metrics | {"precisions": record})
 
 
 def original_split(checkpoint: CheckpointMetadata, dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
@@ -60,7 +60,7 @@ def original_split(checkpoint: CheckpointMetadata, dataset: Dataset) -> tuple[La
     return training, validation
 
 
-def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ...]:
+def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[ActivationRange, ...]:
     """The ranges of activations that NNCF finds from pictures, uint8 of shape (N, size, size, 3).
 
     One range for all channels of an activation (Nagel et al. 2021, "A White Paper on Neural Network
@@ -74,7 +74,7 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Range, ..
         subset_size=len(pictures),
         advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
     )
-    return ranges_of(found)
+    return activation_ranges(found)
 
 
 def precision_loss(
@@ -103,7 +103,7 @@ def describe(checkpoint: CheckpointMetadata) -> str:
     lines = []
     for name, one in checkpoint.metrics["precisions"].items():
         low, high = one["points_lost_interval"]
-        taken = "may take" if checkpoint.allows(name) else "does not take"
+        taken = "may take" if checkpoint.allows_precision(name) else "does not take"
         lines.append(
             f"{name}: {one['accuracy']:.2%} of {one['pictures']} {one['split']} pictures, "
             f"{one['points_lost']:+.2f} points lost against f32 (95 % interval {low:+.2f} to {high:+.2f}), "

@@ -58,13 +58,13 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
     _, means = predictor.forward(validation.images)
     _, train_means = predictor.forward(training.subsample(DETECTOR_SAMPLE).images)
-    checkpoint = checkpoint.updated(
+    checkpoint = checkpoint.with_metadata(
         ood_detector=fit_detector(train_means, means),
         positive_class=positive_class,
         data={"kind": dataset.kind, "label_1": positive_class} | record,
     )
     found = evaluate(Predictor(checkpoint.metadata, predictor.engine), validation, positive_class)
-    checkpoint = checkpoint.updated(metrics={"validation": found.metrics})
+    checkpoint = checkpoint.with_metadata(metrics={"validation": found.metrics})
     write_history(trained.history, out.with_name("history.csv"))
     _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
     checkpoint.save(out)
@@ -102,7 +102,8 @@ def cross_validate(
         trained, checkpoint = _fit(recipe, training, validation, state, options)
         options = replace(options, precision=trained.precision.precision)  # the same in all folds
         z = Predictor.from_checkpoint(checkpoint, options.device).logits(clean.images[held])
-        predictions[held], raw[held] = checkpoint.metadata.probability(z), checkpoint.metadata.uncalibrated(z)
+        predictions[held] = checkpoint.metadata.probability(z)
+        raw[held] = checkpoint.metadata.uncalibrated_probability(z)
         state.unlink()
     _write_predictions(out / "validation.csv", clean, predictions, raw)
     return clean, predictions
@@ -174,7 +175,7 @@ def _fit(
     )
     checkpoint = Checkpoint(metadata, as_saved(to_arrays(trained.weights)))
     z = Predictor.from_checkpoint(checkpoint, options.device).logits(validation.images)
-    return trained, checkpoint.updated(calibration=fit_calibration(z, validation.labels))
+    return trained, checkpoint.with_metadata(calibration=fit_calibration(z, validation.labels))
 
 
 def _write_predictions(

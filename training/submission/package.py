@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from model.files import atomically
+from model.files import atomic_write
 from training.data.reports import truncate_list
 from training.submission.slides import presentation
 
@@ -58,7 +58,7 @@ def build_zip(path: Path, team: str, predictions: bytes, expected: list[str], ru
     report = json.loads((run / "metrics.json").read_text())
     slides = io.BytesIO()
     presentation(team, report, run, len(rows)).save(slides)
-    with atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{team}_prediction.json", predictions)
         archive.writestr("README.md", _readme(team, report, rows))
         archive.writestr(f"{team}_presentation.pptx", slides.getvalue())

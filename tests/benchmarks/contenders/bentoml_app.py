@@ -5,7 +5,7 @@ from typing import Any
 
 import bentoml
 
-from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
+from tests.benchmarks.contenders.shared_predictor import answers, predictor
 
 
 @bentoml.service(traffic={"timeout": 60}, workers="cpu_count")

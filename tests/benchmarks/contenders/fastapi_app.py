@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, File, UploadFile
 
-from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
+from tests.benchmarks.contenders.shared_predictor import answers, predictor
 
 app = FastAPI()
 opened = predictor()

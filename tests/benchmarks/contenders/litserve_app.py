@@ -6,7 +6,7 @@ from typing import Any
 import litserve as ls
 from fastapi import UploadFile
 
-from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
+from tests.benchmarks.contenders.shared_predictor import answers, predictor
 
 
 class Detector(ls.LitAPI):

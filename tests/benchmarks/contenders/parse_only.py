@@ -1,4 +1,4 @@
-"""A Flask route that parses the upload, decodes the picture and answers: what HTTP alone costs."""
+"""A Flask route that parses the upload and decodes the image, without inference."""
 
 from flask import Flask, request
 

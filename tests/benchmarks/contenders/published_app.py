@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 app = Flask(__name__)
 torch.manual_seed(0)
-network = resnet18(num_classes=1).eval()  # what its weights are makes no difference to its speed
+network = resnet18(num_classes=1).eval()  # random weights do not affect its speed
 prepare = transforms.Compose(
     [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
 )

@@ -9,7 +9,7 @@ from ray import serve
 from starlette.requests import Request
 
 from model.engines.cpus import available_cpus
-from tests.benchmarks.contenders.ours_elsewhere import answers, predictor
+from tests.benchmarks.contenders.shared_predictor import answers, predictor
 
 
 @serve.deployment(num_replicas=available_cpus(), max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})

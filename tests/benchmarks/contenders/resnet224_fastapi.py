@@ -1,4 +1,4 @@
-"""LitServe's own comparison, the side it beats: FastAPI, ResNet18 at 224x224, a base64 JPEG in JSON."""
+"""The baseline of LitServe's published comparison: FastAPI, ResNet18 at 224x224, a base64 JPEG in JSON."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""LitServe's own comparison, its side: ResNet18 at 224x224, a base64 JPEG in JSON, batches, two workers."""
+"""LitServe in its published comparison: ResNet18 at 224x224, a base64 JPEG in JSON, batches, two workers."""
 
 import base64
 import io

@@ -52,7 +52,7 @@ def test_folding_changes_nothing(model: Path, reference: TorchEngine) -> None:
     checkpoint = Checkpoint.load(model)
     batch = torch.from_numpy(PICTURES).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        z, means = logits_and_means(checkpoint.network(), checkpoint.metadata.preprocess.normalise(batch))
+        z, means = logits_and_means(checkpoint.network(), checkpoint.metadata.preprocess.normalize(batch))
     np.testing.assert_allclose(reference.forward(PICTURES)[0], z, atol=1e-5)
     np.testing.assert_allclose(reference.forward(PICTURES)[1], means, atol=1e-5)
 

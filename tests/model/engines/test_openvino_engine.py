@@ -3,13 +3,13 @@ import pytest
 
 from model.architecture import Architecture
 from model.checkpoint import Checkpoint
-from model.engines.openvino_engine import OpenVinoEngine, choose
+from model.engines.openvino_engine import OpenVinoEngine, select_precision
 from model.images.preprocess import Preprocess
-from model.metadata import CheckpointError, CheckpointMetadata, Range
+from model.metadata import ActivationRange, CheckpointError, CheckpointMetadata
 from tests.pictures import noise
 
 PICTURES = np.stack([noise(seed) for seed in range(5)])
-RANGES = (Range("layer1.0.conv1", 0, 0.0, 4.0),)
+RANGES = (ActivationRange("layer1.0.conv1", 0, 0.0, 4.0),)
 
 
 def test_an_answer_is_the_callers_to_keep(random_checkpoint: Checkpoint) -> None:
@@ -32,7 +32,7 @@ def test_all_cores_and_a_share_of_them_answer_alike(random_checkpoint: Checkpoin
 
 def test_int8_is_near_and_not_the_same(random_checkpoint: Checkpoint) -> None:
     expected = OpenVinoEngine(random_checkpoint, "f32").forward(PICTURES)[0]
-    z = OpenVinoEngine(random_checkpoint.updated(int8=RANGES), "int8").forward(PICTURES)[0]
+    z = OpenVinoEngine(random_checkpoint.with_metadata(int8=RANGES), "int8").forward(PICTURES)[0]
     assert 0 < np.abs(z - expected).max() < 0.2 * np.abs(expected).max()
 
 
@@ -54,8 +54,8 @@ WORSE = SAME | {"points_lost_interval": [-0.1, 0.3]}
 )
 def test_auto_takes_int8_where_the_record_allows_it(record: dict, expected: str) -> None:
     metadata = CheckpointMetadata(Architecture(), Preprocess(), metrics={"precisions": record})
-    assert choose("auto", metadata, {"f32", "bf16", "int8"}) == expected
-    assert choose("auto", metadata, {"f32"}) == "f32"
+    assert select_precision("auto", metadata, {"f32", "bf16", "int8"}) == expected
+    assert select_precision("auto", metadata, {"f32"}) == "f32"
 
 
 def test_int8_without_ranges(random_checkpoint: Checkpoint) -> None:
@@ -64,8 +64,10 @@ def test_int8_without_ranges(random_checkpoint: Checkpoint) -> None:
 
 
 def test_ranges_of_another_graph(random_checkpoint: Checkpoint) -> None:
-    with pytest.raises(CheckpointError, match="there is no elsewhere"):
-        OpenVinoEngine(random_checkpoint.updated(int8=(Range("elsewhere", 0, 0.0, 1.0),)), "int8")
+    with pytest.raises(CheckpointError, match="there is no missing"):
+        OpenVinoEngine(
+            random_checkpoint.with_metadata(int8=(ActivationRange("missing", 0, 0.0, 1.0),)), "int8"
+        )
 
 
 def test_heat_maps_of_one_layer_after_another(random_checkpoint: Checkpoint) -> None:
@@ -81,4 +83,4 @@ def test_heat_maps_of_one_layer_after_another(random_checkpoint: Checkpoint) -> 
 
 def test_weights_of_another_network(random_checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="do not fit"):
-        OpenVinoEngine(random_checkpoint.updated(architecture=Architecture("imagenet")), "f32")
+        OpenVinoEngine(random_checkpoint.with_metadata(architecture=Architecture("imagenet")), "f32")

@@ -29,7 +29,7 @@ def compare(
     batch = np.stack([noise(seed, size, size) for seed in range(4)])
     network = build_network(architecture).eval().requires_grad_(False)
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-    pictures = preprocess.normalise(torch.from_numpy(batch).permute(0, 3, 1, 2))
+    pictures = preprocess.normalize(torch.from_numpy(batch).permute(0, 3, 1, 2))
     for layer in layers:
         [ours] = run_graph(build_grad_cam(weights, architecture, preprocess, layer), batch, SIGN)
         assert ours.shape == (4, size, size)

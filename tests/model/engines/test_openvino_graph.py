@@ -8,8 +8,8 @@ import pytest
 from model import ROOT, SHIPPED
 from model.architecture import CHANNEL_MEANS, Architecture
 from model.checkpoint import Checkpoint
-from model.engines.openvino_graph import build_graph, fold, norm_of, weight_shapes
-from model.engines.quantization import quantise
+from model.engines.openvino_graph import build_graph, fold_batch_norms, norm_of, weight_shapes
+from model.engines.quantization import quantize
 from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointError
 from tests.networks import ARCHITECTURES, SIZE, random_weights, run_graph
@@ -25,7 +25,7 @@ def by_torch(
     network = build_network(architecture).eval()
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     with torch.inference_mode():
-        pictures = preprocess.normalise(torch.from_numpy(batch).permute(0, 3, 1, 2))
+        pictures = preprocess.normalize(torch.from_numpy(batch).permute(0, 3, 1, 2))
         return [output.numpy() for output in logits_and_means(network, pictures)]
 
 
@@ -64,7 +64,7 @@ def test_folding_is_torchs_to_the_last_bit() -> None:
     network = build_network(architecture).eval()
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     theirs = fuse_batch_norms(network).state_dict()
-    ours = fold(weights, architecture)
+    ours = fold_batch_norms(weights, architecture)
     for name, array in ours.items():
         if array.ndim == 4:
             convolution = name.removesuffix(".weight")
@@ -93,7 +93,7 @@ def test_the_shipped_checkpoint_in_f32_and_int8() -> None:
     expected = by_torch(weights, metadata.architecture, metadata.preprocess, batch)
     np.testing.assert_allclose(exact, expected[0], atol=1e-4)
     np.testing.assert_allclose(means, expected[1], atol=1e-4)
-    quantise(graph, metadata.int8)
+    quantize(graph, metadata.int8)
     kinds = [node.get_type_name() for node in graph.get_ops()]
     # 20 kernels, and each activation once, whatever the number of inputs that it feeds.
     assert kinds.count("FakeQuantize") == 20 + len({(one.low, one.high) for one in metadata.int8})
@@ -131,9 +131,9 @@ def test_weights_of_another_network(weights: dict[str, np.ndarray], message: str
 
 def test_the_number_of_batches_is_ignored() -> None:
     counted = blank(Architecture(), **{"layer1.0.bn1.num_batches_tracked": np.array(7)})
-    fold(counted, Architecture())
+    fold_batch_norms(counted, Architecture())
     with pytest.raises(CheckpointError, match="num_batches_tracked is not one of its weights"):
-        fold(counted | {"layer9.num_batches_tracked": np.array(7)}, Architecture())
+        fold_batch_norms(counted | {"layer9.num_batches_tracked": np.array(7)}, Architecture())
 
 
 def test_neither_graph_needs_torch() -> None:

@@ -4,8 +4,8 @@ import torch
 
 from model.checkpoint import Checkpoint
 from model.engines.torch_engine import TorchEngine
-from tests.elsewhere import Elsewhere
 from tests.pictures import noise
+from tests.stand_in_device import StandInDevice
 
 PICTURES = np.stack([noise(seed) for seed in range(3)])
 GOOD = {"split": "validation", "pictures": 4000, "points_lost": 0.0, "points_lost_interval": [0.0, 0.0]}
@@ -13,12 +13,12 @@ GOOD = {"split": "validation", "pictures": 4000, "points_lost": 0.0, "points_los
 
 def test_a_device_without_float64(random_checkpoint: Checkpoint) -> None:
     """As Apple's, which `auto` picks."""
-    here = TorchEngine(random_checkpoint, "cpu")
-    with Elsewhere():
-        there = TorchEngine(random_checkpoint, "meta", "auto")
-        assert str(there.info) == "PyTorch f32 on meta"
-        found = [*there.forward(PICTURES), there.explain(PICTURES, np.ones(3))]
-    for one, other in zip(found, [*here.forward(PICTURES), here.explain(PICTURES, np.ones(3))], strict=True):
+    cpu = TorchEngine(random_checkpoint, "cpu")
+    with StandInDevice():
+        stand_in = TorchEngine(random_checkpoint, "meta", "auto")
+        assert str(stand_in.info) == "PyTorch f32 on meta"
+        found = [*stand_in.forward(PICTURES), stand_in.explain(PICTURES, np.ones(3))]
+    for one, other in zip(found, [*cpu.forward(PICTURES), cpu.explain(PICTURES, np.ones(3))], strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(one, other, atol=1e-6)
 

@@ -8,17 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model.images.errors import BrokenImageError, ImageTooLargeError
 from model.images.headers import (
-    BLOCKS,
-    SCANS,
-    SEGMENTS,
-    AmplifiedError,
-    DamagedError,
+    MAX_BLOCKS,
+    MAX_SCANS,
+    MAX_SEGMENTS,
     declared_pixels,
-    first_frame,
+    first_frame_offset,
     read_jpeg,
 )
-from model.images.structure import CHUNKS, examine
+from model.images.structure import MAX_CHUNKS, check_structure
 from tests.pictures import encode, noise
 
 PIXELS = 25_000_000
@@ -52,8 +51,8 @@ def test_damaged_heads_tell_nothing_and_fail_nothing(data: bytes, at: int, chang
     damaged = data[:at] + change + data[at + len(change) :]
     for part in (damaged, damaged[:at], change):
         assert declared_pixels(part) >= 0
-        with suppress(AmplifiedError, DamagedError):
-            examine(part, PIXELS)
+        with suppress(ImageTooLargeError, BrokenImageError):
+            check_structure(part, PIXELS)
         read_jpeg(part)
 
 
@@ -65,46 +64,46 @@ def test_a_jpeg_without_its_metadata_has_the_same_pixels(options: dict) -> None:
         image = Image.fromarray(noise(3, 90, 70)).convert(mode)
         plain = encode(image, "JPEG", icc_profile=bytes(200_000), comment=b"x" * 1000, **options)
         jpeg = read_jpeg(plain)
-        assert len(jpeg.essential) < len(plain) - 200_000
+        assert len(jpeg.stripped) < len(plain) - 200_000
         assert jpeg.pixels == 6300
         assert jpeg.scans >= 1
-        np.testing.assert_array_equal(pixels(jpeg.essential), pixels(plain))
+        np.testing.assert_array_equal(pixels(jpeg.stripped), pixels(plain))
 
 
 def test_orientation_stays() -> None:
     exif = Image.Exif()
     exif[274] = 6
     data = encode(noise(0, 40, 20), "JPEG", exif=exif)
-    with Image.open(io.BytesIO(read_jpeg(data).essential)) as image:
+    with Image.open(io.BytesIO(read_jpeg(data).stripped)) as image:
         assert image.getexif()[274] == 6
 
 
 def test_metadata_in_many_segments_is_left_out() -> None:
     data = encode(noise(), "JPEG")
     many = data[:2] + segment(0xE1, b"Exif\0\0" + bytes(200)) * 1000 + data[2:]
-    assert len(read_jpeg(many).essential) < len(data) + 1000
+    assert len(read_jpeg(many).stripped) < len(data) + 1000
 
 
 def test_more_parts_than_a_picture_needs() -> None:
     jpeg = encode(noise(), "JPEG")
-    with pytest.raises(AmplifiedError, match="segments"):
-        read_jpeg(jpeg[:2] + segment(0xFE, b"") * (SEGMENTS + 1) + jpeg[2:])
+    with pytest.raises(ImageTooLargeError, match="segments"):
+        read_jpeg(jpeg[:2] + segment(0xFE, b"") * (MAX_SEGMENTS + 1) + jpeg[2:])
     progressive = encode(noise(), "JPEG", progressive=True)
     scan = progressive[progressive.rindex(b"\xff\xda") : -2]
     assert read_jpeg(progressive + b"").scans <= 12
-    with pytest.raises(AmplifiedError, match="scans"):
-        read_jpeg(progressive[:-2] + scan * SCANS + progressive[-2:])
+    with pytest.raises(ImageTooLargeError, match="scans"):
+        read_jpeg(progressive[:-2] + scan * MAX_SCANS + progressive[-2:])
     png = encode(noise())
     chunk = struct.pack(">L", 0) + b"tEXt" + bytes(4)
-    examine(png[:33] + chunk * 100 + png[33:], PIXELS)
-    with pytest.raises(AmplifiedError, match="chunks"):
-        examine(png[:33] + chunk * CHUNKS + png[33:], PIXELS)
+    check_structure(png[:33] + chunk * 100 + png[33:], PIXELS)
+    with pytest.raises(ImageTooLargeError, match="chunks"):
+        check_structure(png[:33] + chunk * MAX_CHUNKS + png[33:], PIXELS)
     gif = encode(noise(), "GIF")
     start = 13 + (3 << (gif[10] & 7) + 1)
-    comment = b"\x21\xfe" + b"\x01x" * (BLOCKS + 1) + b"\0"
-    examine(gif, PIXELS)
-    with pytest.raises(AmplifiedError, match="blocks"):
-        examine(gif[:start] + comment + gif[start:], PIXELS)
+    comment = b"\x21\xfe" + b"\x01x" * (MAX_BLOCKS + 1) + b"\0"
+    check_structure(gif, PIXELS)
+    with pytest.raises(ImageTooLargeError, match="blocks"):
+        check_structure(gif[:start] + comment + gif[start:], PIXELS)
 
 
 def pillow_pixels(data: bytes) -> int | None:
@@ -130,7 +129,7 @@ def test_of_changed_files_pillow_finds_no_more(data: bytes, at: int, value: int)
 
 def test_a_gif_is_as_large_as_its_first_frame_needs() -> None:
     data = bytearray(encode(noise(), "GIF"))
-    at = first_frame(bytes(data))
+    at = first_frame_offset(bytes(data))
     data[at + 1 : at + 3] = (100).to_bytes(2, "little")
     assert declared_pixels(bytes(data)) == pillow_pixels(bytes(data)) == 132 * 32
 
@@ -142,12 +141,12 @@ def test_reserved_markers_hide_no_segments(marker: int) -> None:
     hidden = (
         bytes([0xFF, marker])
         + (60_000).to_bytes(2)
-        + segment(0xE1, b"Exif\0\0" + bytes(200)) * (SEGMENTS + 1)
+        + segment(0xE1, b"Exif\0\0" + bytes(200)) * (MAX_SEGMENTS + 1)
     )
-    with pytest.raises(AmplifiedError, match="segments"):
+    with pytest.raises(ImageTooLargeError, match="segments"):
         read_jpeg(jpeg[:2] + hidden + jpeg[2:])
     progressive = encode(noise(), "JPEG", progressive=True)
     scan = progressive[progressive.rindex(b"\xff\xda") : -2]
-    hidden = bytes([0xFF, marker]) + (60_000).to_bytes(2) + scan * SCANS
-    with pytest.raises(AmplifiedError, match="scans"):
+    hidden = bytes([0xFF, marker]) + (60_000).to_bytes(2) + scan * MAX_SCANS
+    with pytest.raises(ImageTooLargeError, match="scans"):
         read_jpeg(progressive[:-2] + hidden + progressive[-2:])

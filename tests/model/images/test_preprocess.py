@@ -18,24 +18,24 @@ def test_reduction_averages_and_does_not_alias() -> None:
     assert np.abs(Preprocess(32).resize(picture).astype(int) - 127).max() <= 3  # the edge sees one row less
 
 
-def test_pack_brings_all_sizes_together() -> None:
-    batch = Preprocess(32).pack([noise(1), noise(2, 40, 80), noise(3, 8, 8)])
+def test_a_batch_of_all_sizes() -> None:
+    batch = Preprocess(32).to_batch([noise(1), noise(2, 40, 80), noise(3, 8, 8)])
     assert batch.shape == (3, 32, 32, 3)
     assert batch.dtype == np.uint8
     assert (batch[0] == noise(1)).all()
 
 
-def test_pack_of_nothing() -> None:
-    assert Preprocess(32).pack([]).shape == (0, 32, 32, 3)
+def test_an_empty_batch() -> None:
+    assert Preprocess(32).to_batch([]).shape == (0, 32, 32, 3)
 
 
-def test_normalise_is_the_textbook_formula() -> None:
+def test_normalize_is_the_textbook_formula() -> None:
     preprocess = Preprocess(32, IMAGENET_MEAN, IMAGENET_STD)
-    batch = torch.from_numpy(preprocess.pack([noise()])).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(preprocess.to_batch([noise()])).permute(0, 3, 1, 2)
     expected = (batch / 255 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(
         3, 1, 1
     )
-    torch.testing.assert_close(preprocess.normalise(batch), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(preprocess.normalize(batch), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

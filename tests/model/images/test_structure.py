@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.images.decode import ImageError, ImageLimits, Picture, decode
-from model.images.headers import AmplifiedError, DamagedError
-from model.images.structure import CHUNKS, examine
-from model.images.tags import ENTRIES, FRACTIONS, read_tags
+from model.images.decode import DecodedImage, ImageLimits, decode
+from model.images.errors import BrokenImageError, ImageError, ImageTooLargeError
+from model.images.structure import MAX_CHUNKS, check_structure
+from model.images.tiff import MAX_RATIONALS, MAX_TAGS, read_tags
 from tests.abuse.pictures import PICTURES, RATIONAL, chunk, grey, number, png, tiff
 from tests.pictures import encode, noise
 
@@ -46,7 +46,7 @@ def test_hostile_pictures_cost_no_more_than_others(name: str) -> None:
     data = PICTURES[name]()
     begun = time.process_time()
     try:
-        decode(data, shrink=lambda pixels: pixels[:1, :1])
+        decode(data, transform=lambda pixels: pixels[:1, :1])
         refused = False
     except ImageError:
         refused = True
@@ -63,10 +63,10 @@ def test_a_png_without_its_metadata_has_the_same_pixels() -> None:
     for mode in ("1", "L", "P", "RGB", "RGBA", "LA"):
         info = {"icc_profile": bytes(50_000), "dpi": (72, 72)}
         data = encode(Image.fromarray(noise(2, 60, 40)).convert(mode), **info)
-        essential = examine(data, PIXELS).essential
+        stripped = check_structure(data, PIXELS).stripped
         assert b"iCCP" in data
-        assert b"iCCP" not in essential
-        np.testing.assert_array_equal(stored(essential), stored(data))
+        assert b"iCCP" not in stripped
+        np.testing.assert_array_equal(stored(stripped), stored(data))
 
 
 @pytest.mark.parametrize("default", [False, True])
@@ -103,7 +103,7 @@ def test_a_large_profile_is_no_reason_to_refuse(file_format: str) -> None:
 def test_many_chunks_of_pixels_are_sound() -> None:
     rows = zlib.compress(bytes(97 * 32), 0)
     data = png(32, 32, *(chunk(b"IDAT", rows[at : at + 1]) for at in range(len(rows))))
-    assert len(rows) < CHUNKS
+    assert len(rows) < MAX_CHUNKS
     assert decode(data).pixels.sum() == 0
 
 
@@ -127,14 +127,14 @@ def test_a_tile_larger_than_its_picture_is_sound() -> None:
 @pytest.mark.parametrize("side", [5001, 20_000, 65_536])
 def test_tiles_are_bound_by_the_limit_on_pixels(side: int) -> None:
     data = grey(32, 32, number(322, side), number(323, side), number(324, 8), number(325, 8), compression=8)
-    with pytest.raises(AmplifiedError, match="tiles"):
-        examine(data, PIXELS)
+    with pytest.raises(ImageTooLargeError, match="tiles"):
+        check_structure(data, PIXELS)
 
 
 def test_tiles_that_are_mostly_beyond_the_picture() -> None:
     data = grey(60_000, 17, number(322, 16), number(323, 20_000), number(324, 8), number(325, 8))
-    with pytest.raises(AmplifiedError, match="tiles"):
-        examine(data, PIXELS)
+    with pytest.raises(ImageTooLargeError, match="tiles"):
+        check_structure(data, PIXELS)
 
 
 @pytest.mark.parametrize("tag", [256, 257, 322, 323, 277, 258])
@@ -147,19 +147,19 @@ def test_impossible_sizes(tag: int, value: int) -> None:
 
 def test_a_tag_that_is_there_twice() -> None:
     where = [number(322, 32), number(322, 20_000), number(323, 32), number(324, 8), number(325, 8)]
-    with pytest.raises(DamagedError, match="322"):
-        examine(grey(32, 32, *where), PIXELS)
+    with pytest.raises(BrokenImageError, match="322"):
+        check_structure(grey(32, 32, *where), PIXELS)
 
 
 def test_directories_of_tags() -> None:
     assert read_tags(tiff(number(274, 6))).number(274, 1) == 6  # type: ignore[union-attr]
     assert read_tags(b"no tags") is None
-    with pytest.raises(AmplifiedError, match="tags"):
-        read_tags(tiff(*[number(40_000, 1)] * (ENTRIES + 1)))
-    with pytest.raises(AmplifiedError, match="fractions"):
-        read_tags(tiff((282, RATIONAL, FRACTIONS + 1, bytes(8 * (FRACTIONS + 1)))))
+    with pytest.raises(ImageTooLargeError, match="tags"):
+        read_tags(tiff(*[number(40_000, 1)] * (MAX_TAGS + 1)))
+    with pytest.raises(ImageTooLargeError, match="fractions"):
+        read_tags(tiff((282, RATIONAL, MAX_RATIONALS + 1, bytes(8 * (MAX_RATIONALS + 1)))))
     chain = b"".join(struct.pack("<HHHLLL", 1, 34665, 4, 1, 8 + 18 * place, 0) for place in range(1, 12))
-    with pytest.raises(AmplifiedError, match="directories"):
+    with pytest.raises(ImageTooLargeError, match="directories"):
         read_tags(b"II*\0\x08\0\0\0" + chain)
 
 
@@ -201,5 +201,5 @@ def test_changed_files_give_a_picture_or_an_image_error(data: bytes, changes: li
         outcome: object = decode(bytes(changed[: cut if cut < len(data) else None]), ImageLimits(1_000_000))
     except ImageError as error:
         outcome = error
-    assert isinstance(outcome, Picture | ImageError)
+    assert isinstance(outcome, DecodedImage | ImageError)
     assert time.process_time() - begun < 2

@@ -36,7 +36,8 @@ def pictures_with_spot() -> np.ndarray:
 def test_the_logit_drops_without_the_brightest_pixels(random_checkpoint: Checkpoint) -> None:
     images = pictures_with_spot()
     result = deletion(
-        MaxBrightness.from_checkpoint(random_checkpoint.updated(calibration=Calibration(2.0)), "cpu"), images
+        MaxBrightness.from_checkpoint(random_checkpoint.with_metadata(calibration=Calibration(2.0)), "cpu"),
+        images,
     )
     assert (25 - 20) / 2 < result["highest"]["drop"] < 25 / 2
     assert result["other_picture"]["drop"] < result["highest"]["drop"] / 2
@@ -55,7 +56,7 @@ def test_the_logit_is_that_of_the_predicted_label(
 ) -> None:
     """Without the spot all logits drop, which is a rise of label 0's logit."""
     predictor = MaxBrightness.from_checkpoint(
-        random_checkpoint.updated(positive_class=positive_class, **change), "cpu"
+        random_checkpoint.with_metadata(positive_class=positive_class, **change), "cpu"
     )
     images = pictures_with_spot()
     predicted = {predictor.decide(p).label for p in predictor.metadata.probability(predictor.logits(images))}
@@ -67,7 +68,7 @@ def test_the_logit_is_that_of_the_predicted_label(
 
 @pytest.mark.parametrize("size", [30, 33])
 def test_sides_that_are_no_multiple_of_the_patch(size: int, random_checkpoint: Checkpoint) -> None:
-    other = random_checkpoint.updated(preprocess=Preprocess(size))
+    other = random_checkpoint.with_metadata(preprocess=Preprocess(size))
     result = deletion(
         Predictor.from_checkpoint(other, "cpu"), np.stack([noise(seed, size, size) for seed in range(4)])
     )

@@ -22,7 +22,7 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     assert "unknown" in describe_extra(result.metrics)
     assert result.metrics["ece_uncalibrated"] == result.metrics["ece"]
 
-    calibrated = random_checkpoint.updated(
+    calibrated = random_checkpoint.with_metadata(
         calibration=Calibration(0.1), ood_detector=fit_detector(means[:10], means[:10])
     )
     result = evaluate(Predictor.from_checkpoint(calibrated, "cpu"), pictures)
@@ -60,5 +60,5 @@ def test_accuracy_of_both_classes_is_that_of_the_decisions(random_checkpoint: Ch
 
 def test_description_of_the_positive_class(random_checkpoint: Checkpoint) -> None:
     assert "no record of what label 1 means" in describe_positive_class(random_checkpoint.metadata)
-    inverted = random_checkpoint.updated(data={"label_1": "FAKE"}, positive_class="FAKE")
+    inverted = random_checkpoint.with_metadata(data={"label_1": "FAKE"}, positive_class="FAKE")
     assert "Label 1 means FAKE" in describe_positive_class(inverted.metadata)

@@ -54,7 +54,9 @@ def with_detector(checkpoint: Checkpoint) -> Checkpoint:
     whitening = np.random.default_rng(0).normal(0, 0.1, (len(mean), len(mean)))
     nearer, farther = np.sort(MahalanobisDetector(mean, whitening, 1).distance(means))[2:4]
     assert farther > 1.01 * nearer
-    return checkpoint.updated(ood_detector=MahalanobisDetector(mean, whitening, float(nearer + farther) / 2))
+    return checkpoint.with_metadata(
+        ood_detector=MahalanobisDetector(mean, whitening, float(nearer + farther) / 2)
+    )
 
 
 @cache
@@ -161,7 +163,7 @@ def test_what_the_file_says_of_itself(onnx: Any) -> None:
         "Output `in_domain`: bool [batch]",
     ):
         assert told in model.doc_string
-    assert "in_domain" not in build_model(checkpoint.updated(ood_detector=None)).doc_string
+    assert "in_domain" not in build_model(checkpoint.with_metadata(ood_detector=None)).doc_string
 
 
 def test_the_shipped_checkpoints_metadata() -> None:
@@ -206,13 +208,13 @@ def test_another_answer_leaves_no_file(
 ) -> None:
     checkpoint, kept = made(), tmp_path / "kept.onnx"
     kept.write_bytes(b"what was there")
-    right = onnx_graph.fold
+    right = onnx_graph.fold_batch_norms
 
     def wrong(*arguments: Any) -> dict[str, np.ndarray]:
         folded = right(*arguments)
         return folded | {"fc.bias": folded["fc.bias"] + np.float32(0.01)}
 
-    monkeypatch.setattr(onnx_graph, "fold", wrong)
+    monkeypatch.setattr(onnx_graph, "fold_batch_norms", wrong)
     told = "onnxruntime answers otherwise than the checkpoint for 8 of 8 pictures in batches of 1: "
     with pytest.raises(ExportError, match=f"^{told}.* is off by 0.*; nothing is written$"):
         export_onnx(checkpoint, kept)
@@ -224,11 +226,11 @@ def test_another_domain_and_no_number_are_found_too(onnxruntime: Any) -> None:
     checkpoint = with_detector(made())
     detector = checkpoint.metadata.ood_detector
     assert detector is not None
-    content = content_of(checkpoint.updated(ood_detector=replace(detector, threshold=0.0)))
-    wide = checkpoint.updated(ood_detector=replace(detector, threshold=1e9))
+    content = content_of(checkpoint.with_metadata(ood_detector=replace(detector, threshold=0.0)))
+    wide = checkpoint.with_metadata(ood_detector=replace(detector, threshold=1e9))
     with pytest.raises(ExportError, match="for 8 of 8 pictures in batches of 1: in_domain is off by 1;"):
         check(content, wide)
-    without = checkpoint.updated(ood_detector=None)
+    without = checkpoint.with_metadata(ood_detector=None)
     weights = without.weights | {"fc.bias": np.full(1, np.nan, np.float32)}
     with pytest.raises(ExportError, match="probability is off by nan"):
         check(content_of(replace(without, weights=weights)), without)

@@ -7,7 +7,7 @@ import torch
 
 from model.images.preprocess import Preprocess
 from model.network import build_network
-from tests.elsewhere import Elsewhere
+from tests.stand_in_device import StandInDevice
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
 from training.fitting.finite import NotFiniteError
@@ -211,7 +211,7 @@ def test_a_device_without_float64(
     """Such as MPS. The run is interrupted and resumed."""
     short = replace(RECIPE, lr_cycles=((8,), (16,)), balance=True)
     here = train(short, *data, tmp_path / "here", device="cpu")
-    with Elsewhere():
+    with StandInDevice():
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop, "describe", killed)
             train(short, *data, tmp_path / "there", device="meta")

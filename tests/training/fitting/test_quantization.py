@@ -34,7 +34,7 @@ def held(dataset: Dataset) -> LabelledImages:
 @pytest.fixture
 def trained(random_checkpoint: Checkpoint, held: LabelledImages) -> Checkpoint:
     data = {"validation": {"pictures": len(held), "sha256": held.digest()}}
-    return random_checkpoint.updated(recipe=dict(RECIPE), data=data)
+    return random_checkpoint.with_metadata(recipe=dict(RECIPE), data=data)
 
 
 def test_a_checkpoint_that_knows_int8(trained: Checkpoint, dataset: Dataset, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_checkpoint_that_knows_int8(trained: Checkpoint, dataset: Dataset, tmp
     assert all(one.low < one.high for one in found.metadata.int8)
     assert set(found.metadata.metrics["precisions"]) == {"bf16", "int8"}
     assert found.metadata.metrics["precisions"]["int8"]["pictures"] == 6
-    assert not found.metadata.allows("int8")  # six pictures are too few to know
+    assert not found.metadata.allows_precision("int8")  # six pictures are too few to know
 
     found.save(tmp_path / "new.pth")
     again = Checkpoint.load(tmp_path / "new.pth")
@@ -94,7 +94,7 @@ def test_ranges_are_of_one_share_and_the_record_of_the_other(
 def test_other_pictures_are_refused(change: str, trained: Checkpoint, dataset: Dataset) -> None:
     pictures = dataset.pictures
     if change == "seed":
-        trained = trained.updated(recipe=RECIPE | {"seed": 8})
+        trained = trained.with_metadata(recipe=RECIPE | {"seed": 8})
     elif change == "pictures":
         dataset = replace(dataset, pictures=pictures.select(np.arange(29)))
     elif change == "labels":
@@ -102,7 +102,7 @@ def test_other_pictures_are_refused(change: str, trained: Checkpoint, dataset: D
     elif change == "excluded":
         dataset = replace(dataset, excluded=[])
     else:
-        trained = trained.updated(data={})
+        trained = trained.with_metadata(data={})
     with pytest.raises(DataError, match="validated with"):
         original_split(trained.metadata, dataset)
 
@@ -111,7 +111,7 @@ def test_other_pictures_are_refused(change: str, trained: Checkpoint, dataset: D
 def test_cost_by_hand(positive_class: str, random_checkpoint: Checkpoint) -> None:
     """Of label 1, whatever it is in truth."""
     labels = np.array([1, 1, 0, 0])
-    metadata = random_checkpoint.updated(positive_class=positive_class).metadata
+    metadata = random_checkpoint.with_metadata(positive_class=positive_class).metadata
     found = precision_loss(metadata, np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1]), labels)
     margin = 100 * 1.96 * 0.5 / 2  # two of four are lost
     assert found == {
@@ -122,6 +122,6 @@ def test_cost_by_hand(positive_class: str, random_checkpoint: Checkpoint) -> Non
         "answered_otherwise": pytest.approx(0.5),
     }
     record = {"int8": found | {"split": "validation"}}
-    said = describe(random_checkpoint.updated(metrics={"precisions": record}).metadata)
+    said = describe(random_checkpoint.with_metadata(metrics={"precisions": record}).metadata)
     assert "int8: 50.00% of 4 validation pictures, +50.00 points lost" in said
     assert "`auto` does not take it" in said

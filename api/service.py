@@ -15,7 +15,7 @@ from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullE
 from api.errors import BusyProblem, DeadlineProblem, NotReadyProblem
 from api.settings import Settings
 from model.engines.engine import EngineInfo
-from model.images.decode import DecodedImage, ImageLimits, decode
+from model.images.decode import ImageLimits, decode
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from model.predictor import Decision, Prediction
@@ -47,6 +47,26 @@ class PicturePrediction(NamedTuple):
     in_domain: bool | None
 
 
+class InputPicture(NamedTuple):
+    """pixels: uint8 of shape (size, size, 3) for the network. width, height: of the file's picture.
+    resampled: see model.images.preprocess.FittedImage."""
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    resampled: bool
+
+    def domain(self, result: PicturePrediction) -> tuple[bool | None, str | None]:
+        """Whether the picture is in the model's domain, None if unknown, and the reason why it is not.
+
+        `size`: it had to be resampled, and the OOD detector cannot judge by what is left of its detail.
+        `content`: the detector finds it unlike the training data.
+        """
+        if self.resampled:
+            return False, "size"
+        return result.in_domain, "content" if result.in_domain is False else None
+
+
 class Service:
     """Holds the predictor for the lifetime of the application."""
 
@@ -72,9 +92,17 @@ class Service:
         except (DeadlineExceededError, QueueFullError) as error:
             raise NotReadyProblem(f"the model did not answer within {READINESS_TIMEOUT} s") from error
 
-    def decode_picture(self, data: bytes, deadline: float, always_wait: bool = False) -> DecodedImage:
+    def decode_picture(self, data: bytes, deadline: float, always_wait: bool = False) -> InputPicture:
         """Decode a file and resize it for the network. Arguments and errors: model.images.decode."""
-        return decode(data, self.limits, self.predictor.preprocess.resize, deadline, always_wait)
+        resampled = False
+
+        def fit(pixels: np.ndarray) -> np.ndarray:
+            nonlocal resampled
+            pixels, resampled = self.predictor.preprocess.fit(pixels)
+            return pixels
+
+        image = decode(data, self.limits, fit, deadline, always_wait)
+        return InputPicture(image.pixels, image.width, image.height, resampled)
 
     def predict(
         self, pictures: list[np.ndarray], deadline: float = math.inf

@@ -2,18 +2,18 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from flask import Blueprint, Response, g, request
 from werkzeug.datastructures import FileStorage
 
 from api.archives import ArchiveLimits, FileSource, open_archive
 from api.archives.members import check_time
 from api.errors import BadRequestProblem, BrokenProblem, DeadlineProblem, Problem, TooLargeProblem
-from api.service import Service, current_service
+from api.service import InputPicture, Service, current_service
 from api.settings import Settings
 from api.uploads import client_disconnected, limit_upload
 from model import predictions
@@ -51,7 +51,7 @@ def batch() -> Response:
         try:
             with _open_upload(settings, deadline) as files:
                 _check_limits(files, settings, deadline)
-                rows, unreadable, out_of_domain = _classify(service, files, deadline)
+                rows, unreadable, reasons = _classify(service, files, deadline)
         except TimeoutError as error:
             raise DeadlineProblem("the batch took too long; send several") from error
         if not rows:
@@ -62,7 +62,8 @@ def batch() -> Response:
         predictions.write(Path(settings.output_dir), team, body, unreadable)
     response = Response(body, mimetype="application/json")
     response.headers["X-Unreadable-Count"] = str(len(unreadable))
-    response.headers["X-Out-Of-Domain-Count"] = str(out_of_domain)
+    response.headers["X-Out-Of-Domain-Count"] = str(reasons["size"] + reasons["content"])
+    response.headers["X-Out-Of-Domain-Size-Count"] = str(reasons["size"])
     response.headers["X-Prediction"] = f"P({positive})"
     response.headers["X-Label-1-In-Training-Data"] = service.predictor.metadata.positive_class
     return response
@@ -145,19 +146,19 @@ def _check_limits(files: FileSource, settings: Settings, deadline: float) -> Non
 
 def _classify(
     service: Service, files: FileSource, deadline: float
-) -> tuple[list[predictions.Row], list[tuple[str, str]], int]:
-    """(name, P(REAL)) of readable pictures, (name, reason) of the others, and the number out of domain."""
-    out_of_domain = pixels = 0
+) -> tuple[list[predictions.Row], list[tuple[str, str]], Counter[str | None]]:
+    """(name, P(REAL)) of readable pictures, (name, reason) of the others, and out-of-domain reasons."""
+    pixels = 0
+    reasons: Counter[str | None] = Counter()
     rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
     names: list[str] = []
-    pictures: list[np.ndarray] = []
+    pictures: list[InputPicture] = []
 
     def predict_pictures() -> None:
-        nonlocal out_of_domain
-        results = service.predict(pictures, deadline).values
+        results = service.predict([picture.pixels for picture in pictures], deadline).values
         rows.extend((name, result.prediction) for name, result in zip(names, results, strict=True))
-        out_of_domain += sum(result.in_domain is False for result in results)
+        reasons.update(picture.domain(result)[1] for picture, result in zip(pictures, results, strict=True))
         names.clear()
         pictures.clear()
 
@@ -171,14 +172,14 @@ def _classify(
         pixels += picture.width * picture.height
         _check_pixels(pixels, service.settings)
         names.append(name)
-        pictures.append(picture.pixels)
+        pictures.append(picture)
         if len(pictures) == service.batcher.max_batch_size:
             if client_disconnected():
                 raise ClientGoneProblem("the client closed the connection")
             predict_pictures()
     if pictures:
         predict_pictures()
-    return rows, unreadable, out_of_domain
+    return rows, unreadable, reasons
 
 
 def _check_pixels(pixels: int, settings: Settings) -> None:

@@ -27,13 +27,16 @@ def predict() -> Response:
     picture = service.decode_picture(data, deadline)
     decoded_at = time.monotonic()
     result = service.predict([picture.pixels], deadline)
-    [(prediction, in_domain)] = result.values
+    [predicted] = result.values
+    prediction = predicted.prediction
+    in_domain, reason = picture.domain(predicted)
     decision = service.predictor.decide(prediction, abstain)
     body: dict[str, Any] = {
         "label": decision.label,
         "confidence": round(decision.confidence, 6),
         "prediction": prediction,
         "in_domain": in_domain,
+        "out_of_domain_reason": reason,
         "width": picture.width,
         "height": picture.height,
         "resized": picture.pixels.shape[:2] != (picture.height, picture.width),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+
+
+class FittedImage(NamedTuple):
+    """pixels: uint8 of shape (size, size, 3). resampled: whether a filter changed them, so that they are not
+    those of an image of that size."""
+
+    pixels: np.ndarray
+    resampled: bool
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,10 @@ class Preprocess:
     std: tuple[float, float, float] = HALF
 
     def resize(self, picture: np.ndarray) -> np.ndarray:
+        """The pixels of `fit`."""
+        return self.fit(picture).pixels
+
+    def fit(self, picture: np.ndarray) -> FittedImage:
         """Resize one RGB image, uint8 of shape (H, W, 3), to (size, size, 3).
 
         An image of that size is returned unchanged, and an upscaled one is downscaled exactly (see
@@ -40,12 +52,12 @@ class Preprocess:
                 f"a picture must be uint8 of shape (H, W, 3), not {picture.dtype} {picture.shape}"
             )
         if picture.shape[:2] == (self.size, self.size):
-            return picture
+            return FittedImage(picture, False)
         small = undo_upscaling(picture, self.size)
         if small is not None:
-            return small
+            return FittedImage(small, False)
         resized = Image.fromarray(picture).resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return np.asarray(resized)
+        return FittedImage(np.asarray(resized), True)
 
     def to_batch(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Resize images of any sizes to one array, uint8 of shape (N, size, size, 3)."""

@@ -85,12 +85,20 @@ def test_invalid_team_names_are_rejected(team: str, client: FlaskClient, outputs
     assert not outputs.exists()
 
 
+def test_pictures_of_other_sizes_are_counted(client: FlaskClient) -> None:
+    sizes = {"1.png": (40, 40), "2.png": (500, 300), "3.png": (32, 32)}
+    pictures = {name: encode(noise(0, *size)) for name, size in sizes.items()}
+    headers = send_archive(client, zipped(pictures)).headers
+    assert (headers["X-Out-Of-Domain-Count"], headers["X-Out-Of-Domain-Size-Count"]) == ("2", "2")
+
+
 def test_unreadable_pictures_are_left_out_and_listed(client: FlaskClient, outputs: Path) -> None:
     bad = PICTURES | {"3.png": grey(3)[:60], "notes.txt": b"hello"}
     response = send_archive(client, zipped(bad))
     assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
     assert response.headers["X-Unreadable-Count"] == "2"
     assert response.headers["X-Out-Of-Domain-Count"] == "3"  # too dark for the stub
+    assert response.headers["X-Out-Of-Domain-Size-Count"] == "0"
     listed = json.loads((outputs / "x_unreadable.json").read_bytes())
     assert [row["image_id"] for row in listed] == ["3.png", "notes.txt"]
     assert "cut short" in listed[0]["error"]

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from model.images.upscaling import KERNELS
 from model.predictor import Prediction, Predictor
 from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise
@@ -41,6 +42,7 @@ def test_each_form_gives_the_same_answer(send: Send, client: FlaskClient) -> Non
         "confidence": 0.8,
         "prediction": 0.2,
         "in_domain": True,
+        "out_of_domain_reason": None,
         "width": 32,
         "height": 32,
         "resized": False,
@@ -70,6 +72,23 @@ def test_a_larger_picture_is_resized_and_the_answer_says_so(client: FlaskClient)
     answer = form(client, encode(np.full((60, 80, 3), 204, np.uint8))).json
     assert answer["label"] == "REAL"
     assert (answer["width"], answer["height"], answer["resized"]) == (80, 60, True)
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (False, "size")
+
+
+@pytest.mark.parametrize("side", [8, 31, 33, 48, 200])
+def test_a_picture_that_was_resampled_is_out_of_the_domain(side: int, client: FlaskClient) -> None:
+    pixels = np.random.default_rng(0).integers(60, 196, (side, side, 3), dtype=np.uint8)
+    answer = form(client, encode(pixels)).json
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (False, "size")
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+@pytest.mark.parametrize("side", [64, 128, 224])
+def test_an_enlargement_is_judged_by_its_content(side: int, kernel: int, client: FlaskClient) -> None:
+    small = np.random.default_rng(0).integers(60, 196, (32, 32, 3), dtype=np.uint8)
+    answer = form(client, encode(np.asarray(Image.fromarray(small).resize((side, side), kernel)))).json
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (True, None)
+    assert answer["resized"]
 
 
 TRUNCATED = {kind: encode(noise(0, 64, 64), kind)[:-400] for kind in ("PNG", "JPEG")}
@@ -163,10 +182,15 @@ def test_abstain_must_be_a_confidence(query: str, client: FlaskClient) -> None:
 
 
 def test_out_of_domain_pictures_are_flagged(client: FlaskClient) -> None:
-    assert ask(client, "", value=20).json["in_domain"] is False
+    answer = ask(client, "", value=20).json
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (False, "content")
     without_domain = MeanPredictor()
     without_domain.predict = lambda pictures, use_all_cores: Prediction(np.array([0.2] * len(pictures)), None)  # type: ignore[method-assign]
-    assert ask(served(without_domain).test_client(), "").json["in_domain"] is None
+    client = served(without_domain).test_client()
+    answer = ask(client, "").json
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (None, None)
+    answer = form(client, encode(noise(0, 40, 40))).json
+    assert (answer["in_domain"], answer["out_of_domain_reason"]) == (False, "size")
 
 
 def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:

@@ -46,7 +46,14 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
         Preprocess().resize(picture)
 
 
+@pytest.mark.parametrize(("height", "width"), [(33, 32), (31, 32), (64, 48), (8, 8), (100, 100)])
+def test_other_sizes_are_resampled(height: int, width: int) -> None:
+    assert Preprocess(32).fit(noise(0, height, width)).resampled
+    assert not Preprocess(32).fit(noise(0)).resampled
+
+
 def test_an_enlargement_is_taken_back() -> None:
     picture = np.random.default_rng(0).integers(40, 216, (32, 32, 3), dtype=np.uint8)
     enlarged = np.asarray(Image.fromarray(picture).resize((128, 128), Image.Resampling.NEAREST))
     np.testing.assert_array_equal(Preprocess(32).resize(enlarged), picture)
+    assert not Preprocess(32).fit(enlarged).resampled

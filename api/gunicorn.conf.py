@@ -14,7 +14,10 @@ from gunicorn.workers.base import Worker as BaseWorker
 from api.server.memory import return_freed_memory
 from api.server.worker import Worker
 from api.settings import SettingsError, load_settings, unknown_variables
-from model.engines.cpus import available_cpus, runs_on_cpu
+from model.engines.cpus import available_cpus, memory_limit, runs_on_cpu
+
+# A worker with heat maps under load: 360 MB, and pictures that are being decoded.
+WORKER_BYTES = 450 << 20
 
 try:
     settings = load_settings()
@@ -23,7 +26,10 @@ except SettingsError as error:
 
 bind = settings.bind
 # Per picture, Python takes as much CPU time as the engine, and one process runs Python on one core.
-workers = settings.workers or (available_cpus() if runs_on_cpu(settings.device) else 1)
+workers = settings.workers
+if not workers:
+    most = min(available_cpus(), memory_limit() / WORKER_BYTES)
+    workers = max(1, int(most)) if runs_on_cpu(settings.device) else 1
 threads = settings.threads
 worker_class = Worker
 # Each worker loads the model: torch's threads do not survive a fork.

@@ -1,4 +1,4 @@
-"""The number of CPUs available to this process. Imports no torch, for use before a server forks."""
+"""CPUs and memory available to this process. Imports no torch, for use before a server forks."""
 
 import math
 import os
@@ -21,12 +21,20 @@ def available_cpus(mount: Path = CGROUP_MOUNT, proc_cgroup: Path = PROC_CGROUP) 
     (cgroups(7)). mount: where control groups are mounted. proc_cgroup: the file with this process's groups.
     """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [quota for group in _groups(mount, proc_cgroup) if (quota := _quota(group))]
+    quotas = [quota for group in _groups("cpu", mount, proc_cgroup) if (quota := _quota(group))]
     return max(1, min(cpus, math.ceil(min(quotas, default=cpus))))
 
 
-def _groups(mount: Path, proc_cgroup: Path) -> Iterator[Path]:
-    """The folders of this process's CPU control groups and of their parents; they need not exist.
+def memory_limit(mount: Path = CGROUP_MOUNT, proc_cgroup: Path = PROC_CGROUP) -> float:
+    """Bytes of memory that this process's control groups allow; infinity if they set no limit.
+
+    Arguments as for `available_cpus`. The limit is shared by all processes of the group.
+    """
+    return min(map(_memory, _groups("memory", mount, proc_cgroup)), default=math.inf)
+
+
+def _groups(controller: str, mount: Path, proc_cgroup: Path) -> Iterator[Path]:
+    """The folders of this process's control groups of a controller and of their parents; they need not exist.
 
     A line of `proc_cgroup` is `number:controllers:path`, without controllers for cgroup v2. A container may
     see the host's path although its own group is mounted as the root.
@@ -39,8 +47,8 @@ def _groups(mount: Path, proc_cgroup: Path) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             roots = {mount, mount / "unified"}  # the latter in hybrid mode
-        elif "cpu" in controllers.split(","):
-            roots = {mount / "cpu", mount / controllers}
+        elif controller in controllers.split(","):
+            roots = {mount / controller, mount / controllers}
         else:
             continue
         # A path with `..` is outside this process's cgroup namespace: only the mount can be read.
@@ -60,6 +68,16 @@ def _quota(group: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 else None
     except (OSError, ValueError):  # no such group, or a quota of "max"
         return None
+
+
+def _memory(group: Path) -> float:
+    """The memory limit of a group in bytes (v2 `memory.max`, v1 `memory.limit_in_bytes`)."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            return int((group / name).read_text())
+        except (OSError, ValueError):  # no such group, or a limit of "max"
+            continue
+    return math.inf
 
 
 def engine_threads() -> int:

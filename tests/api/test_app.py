@@ -1,3 +1,4 @@
+import math
 import os
 import runpy
 import subprocess
@@ -61,13 +62,28 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "workers", "processes", "threads"),
-    [("cpu", "0", 4, "1"), ("cpu", "2", 2, "2"), ("cpu", "8", 8, "1"), ("cuda", "0", 1, "4")],
+    ("device", "workers", "memory", "processes", "threads"),
+    [
+        ("cpu", "0", math.inf, 4, "1"),
+        ("cpu", "0", 2 << 30, 4, "1"),
+        ("cpu", "0", 1 << 30, 2, "2"),
+        ("cpu", "0", 512 << 20, 1, "4"),
+        ("cpu", "0", 100 << 20, 1, "4"),
+        ("cpu", "2", 512 << 20, 2, "2"),
+        ("cpu", "8", math.inf, 8, "1"),
+        ("cuda", "0", math.inf, 1, "4"),
+    ],
 )
 def test_gunicorn_divides_the_cores_among_workers(
-    device: str, workers: str, processes: int, threads: str, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    workers: str,
+    memory: float,
+    processes: int,
+    threads: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("model.engines.cpus.available_cpus", lambda: 4)
+    monkeypatch.setattr("model.engines.cpus.memory_limit", lambda: memory)
     monkeypatch.setenv("CIFAKE_DEVICE", device)
     monkeypatch.setenv("CIFAKE_WORKERS", workers)
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # monkeypatch restores it

@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model import ROOT
-from model.engines.cpus import available_cpus, engine_threads, runs_on_cpu
+from model.engines.cpus import available_cpus, engine_threads, memory_limit, runs_on_cpu
 from model.engines.hardware import pick_device
 
 
@@ -87,6 +88,28 @@ def test_v1_and_v2_side_by_side(tmp_path: Path) -> None:
 def test_a_group_outside_the_namespace(tmp_path: Path) -> None:
     group(tmp_path, "100000 100000")  # beside the mount, which a path that climbs must not reach
     assert cpus_of(tmp_path, "0::/../..\n", {".": "300000 100000"}) == 3
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "limit"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": "536870912"}, 512 << 20),
+        ("0::/a\n", {"a/memory.max": "1000", "memory.max": "2000"}, 1000),
+        ("0::/../x\n", {"memory.max": "3000", "x/memory.max": "10"}, 3000),
+        ("4:memory:/a\n", {"memory/a/memory.limit_in_bytes": "700"}, 700),
+        ("4:cpu,memory:/\n", {"cpu,memory/memory.limit_in_bytes": "800"}, 800),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 9223372036854771712),
+        ("3:cpu:/\n", {"cpu/memory.limit_in_bytes": "900"}, math.inf),
+        ("0::/\n", {}, math.inf),
+    ],
+)
+def test_memory_limit(membership: str, files: dict[str, str], limit: float, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text(membership)
+    for name, content in files.items():
+        (tmp_path / "mount" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mount" / name).write_text(content + "\n")
+    assert memory_limit(tmp_path / "mount", own) == limit
 
 
 def test_no_control_group(tmp_path: Path) -> None:

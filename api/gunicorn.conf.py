@@ -16,8 +16,8 @@ from api.server.worker import Worker
 from api.settings import SettingsError, load_settings, unknown_variables
 from model.engines.cpus import available_cpus, memory_limit, runs_on_cpu
 
-# A worker with heat maps under load: 360 MB, and pictures that are being decoded.
-WORKER_BYTES = 450 << 20
+# Peak of a worker that has drawn heat maps while it decodes pictures of 25 megapixels.
+WORKER_BYTES = 560 << 20
 
 try:
     settings = load_settings()

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1024,
         description="processes, each with a model of its own; 0: one a processor, fewer where the container "
-        "has less than 450 MB of memory for each, or one on a GPU",
+        "has less than 560 MB of memory for each, or one on a GPU",
     )
     threads: int = Field(
         32,

@@ -65,8 +65,8 @@ def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     ("device", "workers", "memory", "processes", "threads"),
     [
         ("cpu", "0", math.inf, 4, "1"),
-        ("cpu", "0", 2 << 30, 4, "1"),
-        ("cpu", "0", 1 << 30, 2, "2"),
+        ("cpu", "0", 3 << 30, 4, "1"),
+        ("cpu", "0", 1200 << 20, 2, "2"),
         ("cpu", "0", 512 << 20, 1, "4"),
         ("cpu", "0", 100 << 20, 1, "4"),
         ("cpu", "2", 512 << 20, 2, "2"),

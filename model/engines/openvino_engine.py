@@ -1,5 +1,7 @@
 """The OpenVINO engine, for CPUs. Needs no PyTorch."""
 
+import threading
+
 import numpy as np
 import openvino as ov
 from openvino import properties
@@ -37,10 +39,10 @@ class OpenVinoEngine:
         if precision == "int8":
             quantize(graph, metadata.int8)
         threads, all_cores = engine_threads(), available_cpus()
-        self._shared = self._compile(graph, threads, precision)
-        self._all_cores = self._shared
+        self._all_cores = self._shared = self._compile(graph, max(threads, all_cores), precision)
         if all_cores > threads:
-            self._all_cores = self._compile(graph, all_cores, precision)
+            # Compiling takes 0.2 s, and the first answer need not wait for it. The results are the same.
+            threading.Thread(target=self._compile_shared, args=(graph, threads, precision)).start()
         self._grad_cam: tuple[str, ov.InferRequest] | None = None  # of the last requested layer
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +65,12 @@ class OpenVinoEngine:
         _, request = self._grad_cam
         request.infer([batch, sign], share_inputs=True)
         return request.get_output_tensor(0).data.copy()
+
+    def _compile_shared(self, graph: ov.Model, threads: int, precision: str) -> None:
+        request = self._compile(graph, threads, precision)
+        size = self._checkpoint.metadata.preprocess.size
+        request.infer([np.zeros((1, size, size, 3), np.uint8)])  # the first inference is slow
+        self._shared = request
 
     def _compile(self, graph: ov.Model, threads: int, precision: str) -> ov.InferRequest:
         settings = {

@@ -70,7 +70,7 @@ class Worker(ConnectionWorker):
                 self.log.critical("the service cannot start: %s", error, exc_info=None if known else error)
                 os._exit(Arbiter.WORKER_BOOT_ERROR)
             return
-        self.loaded = True
+        self.loaded = self.needs_trim = True
         self.method_queue.defer(self._add_connections, 0)  # publishes the count from the main loop
         if READY_LOGGED.acquire(block=False):
             addresses = " and ".join(map(str, self.sockets))

@@ -12,6 +12,7 @@ from PIL import Image
 from api.errors import BadRequestProblem
 from api.service import current_service
 from api.uploads import read_picture
+from model.images.provenance import read_provenance
 
 blueprint = Blueprint("predict", __name__)
 
@@ -20,7 +21,7 @@ blueprint = Blueprint("predict", __name__)
 def predict() -> Response:
     """The label of one picture, its confidence, P(REAL), and whether the picture is in the model's domain."""
     service = current_service()
-    abstain, explain = _abstain_threshold(), _wants_explanation()
+    abstain, explain, provenance = _abstain_threshold(), _wants_explanation(), _wants_provenance()
     deadline = service.deadline()
     data = read_picture(service.settings.max_image_bytes, deadline)
     parsed_at = time.monotonic()
@@ -44,6 +45,8 @@ def predict() -> Response:
     if explain:
         heat = service.explain(picture.pixels, prediction, deadline)
         body["explanation"] = {"method": "gradcam", "heatmap": _png_data_url(heat)}
+    if provenance:
+        body["provenance"] = read_provenance(data, deadline).to_json()
     response = jsonify(body)
     response.headers["Server-Timing"] = _server_timing(
         parse=parsed_at - g.started_at,
@@ -76,6 +79,13 @@ def _wants_explanation() -> bool:
     if method not in (None, "gradcam"):
         raise BadRequestProblem(f"explain must be gradcam, not {method!r}")
     return method is not None
+
+
+def _wants_provenance() -> bool:
+    text = request.args.get("provenance", "0")
+    if text not in ("0", "1"):
+        raise BadRequestProblem(f"provenance must be 0 or 1, not {text!r}")
+    return text == "1"
 
 
 def _png_data_url(heat: np.ndarray) -> str:

@@ -1,12 +1,13 @@
 import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from werkzeug.test import TestResponse
 
 from model.images.upscaling import KERNELS
@@ -209,3 +210,30 @@ def test_other_explanations_are_refused(client: FlaskClient) -> None:
     response = ask(client, "?explain=magic")
     assert response.status_code == 400
     assert "must be gradcam" in response.json["detail"]
+
+
+def test_provenance_on_demand(client: FlaskClient) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text(
+        "parameters", "a secret prompt\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 32x32"
+    )
+    file = io.BytesIO()
+    Image.fromarray(GREY).save(file, "PNG", pnginfo=info)
+    assert "provenance" not in form(client, file.getvalue()).json
+    for query in ("?provenance=1", "?provenance=1&abstain=0.9"):
+        answer = client.post(f"/predict{query}", data=file.getvalue(), content_type="image/png").json
+        assert answer["provenance"]["generator"] == "Stable Diffusion (AUTOMATIC1111)"
+        assert answer["provenance"]["evidence"] == ["png:parameters"]
+        assert "secret" not in json.dumps(answer)
+    answer = client.post("/predict?provenance=1", data=encode(GREY), content_type="image/png").json
+    assert answer["provenance"] == {
+        "generator": None,
+        "camera": None,
+        "digital_source_type": None,
+        "c2pa": None,
+        "evidence": [],
+        "complete": True,
+    }
+    response = client.post("/predict?provenance=yes", data=encode(GREY), content_type="image/png")
+    assert response.status_code == 400
+    assert "provenance must be 0 or 1" in response.json["detail"]

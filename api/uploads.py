@@ -18,6 +18,7 @@ from api.errors import BadRequestProblem, DeadlineProblem, StalledProblem, TooLa
 ENCODING_OVERHEAD = 64 << 10
 # Forms up to this size are kept in memory; the files of larger ones share one temporary file.
 SPOOL_BYTES = 1 << 20
+URL_SAFE = str.maketrans("-_", "+/")
 
 
 class RequestBody(io.RawIOBase):
@@ -182,11 +183,13 @@ def _from_json() -> bytes:
     text = content.get("file") if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise BadRequestProblem('the JSON must be {"file": "<the picture in base64, or as a data URL>"}')
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
+        if not head.lower().endswith(";base64"):
             raise BadRequestProblem("a data URL must be `data:<type>;base64,<data>`")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        # URL-safe and without padding too (RFC 4648, sections 3.2 and 5).
+        text = "".join(text.split()).rstrip("=").translate(URL_SAFE)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequestProblem(f"`file` is not base64: {error}") from error

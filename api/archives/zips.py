@@ -36,6 +36,8 @@ class Zip:
             directory = archive.infolist()
             if any(entry.header_offset < 0 for entry in directory):
                 raise zipfile.BadZipFile("the central directory is not at the stated offset")
+        for entry in directory:
+            entry.filename = _name(entry)
         self._entries = [entry for entry in directory if not entry.filename.endswith("/")]
         for entry in self._entries:
             members.check_name(entry.filename)
@@ -165,6 +167,16 @@ def _lzma_decoder(header: bytes, size: int) -> _Decoder:
     dictionary = min(dictionary, max(size + 1, 4096))  # this much memory is allocated
     chain = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": lc, "lp": lp, "pb": pb}
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain])
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """A name in UTF-8, also without its flag as macOS and 7-Zip write it, or else in code page 437."""
+    if entry.flag_bits & UTF8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def _check_readable(entry: zipfile.ZipInfo) -> None:

@@ -1,5 +1,6 @@
 """`POST /batch`: classifies many pictures; the hackathon's JSON is the response and is written to a file."""
 
+import io
 import re
 import time
 from collections import Counter
@@ -95,7 +96,7 @@ def _check_output_dir(settings: Settings) -> None:
 @contextmanager
 def _open_upload(settings: Settings, deadline: float) -> Iterator[FileSource]:
     """The files of the current request, from form fields or an archive."""
-    files, archives = request.files.getlist("files"), request.files.getlist("archive")
+    files, archives = (_filled(request.files.getlist(field)) for field in ("files", "archive"))
     if len(archives) > 1 or bool(files) == bool(archives):
         raise BadRequestProblem(
             "send the pictures in the multipart field `files`, repeated, or one .zip, .tar or .tar.gz in "
@@ -109,6 +110,11 @@ def _open_upload(settings: Settings, deadline: float) -> Iterator[FileSource]:
             yield archive
     else:
         yield FormFiles(files, settings.max_image_bytes)
+
+
+def _filled(files: list[FileStorage]) -> list[FileStorage]:
+    """Without those of inputs that a browser sends although nothing was chosen: no name and no bytes."""
+    return [file for file in files if file.filename or file.stream.seek(0, io.SEEK_END)]
 
 
 class FormFiles:

@@ -20,10 +20,11 @@ from model.images.errors import (
     ImageTooLargeError,
     UnsupportedImageError,
 )
+from model.images.signature import file_kind
 from model.images.structure import check_structure
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 
 # Images that take more memory than this to decode are decoded one at a time, which bounds the memory of any
 # number of threads: that of 32 threads to 192 MB and one large image.
@@ -151,10 +152,11 @@ def decode(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(_too_large(limits)) from error
     except UnidentifiedImageError as error:
-        if data.startswith(MAGIC):
+        if data.startswith(MAGIC) or (data.startswith(b"RIFF") and data[8:12] in (b"WEBP", b"")):
             raise BrokenImageError("the picture's header is cut short or damaged") from error
-        formats = ", ".join(FORMATS)
-        raise UnsupportedImageError(f"this is not a picture in one of these formats: {formats}") from error
+        kind, formats = file_kind(data), ", ".join(FORMATS)
+        known = f"this is {kind}; send a picture in" if kind else "this is not a picture in"
+        raise UnsupportedImageError(f"{known} one of these formats: {formats}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
 

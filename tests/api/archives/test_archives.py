@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from api.archives import ArchiveLimits, open_archive
 from api.archives.members import parsing_errors
-from api.errors import BrokenProblem, BusyProblem, Problem
+from api.errors import BadRequestProblem, BrokenProblem, BusyProblem, Problem
 from tests.abuse.archives import ARCHIVES, replaced, zip_overlap
 from tests.abuse.archives import zipped as zipped_as
 from tests.pictures import zipped
@@ -407,3 +407,26 @@ def test_deadline() -> None:
             open_archive(io.BytesIO(data), LIMITS, time.monotonic() - 1) as archive,
         ):
             list(archive.iter_files())
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("ä.png".encode(), "ä.png"),  # macOS and 7-Zip do not set the flag
+        ("写真.png".encode(), "写真.png"),
+        (b"\x84.png", "ä.png"),  # code page 437, as DOS and Windows write it
+        (b"\xe9\x80.png", "ΘÇ.png"),
+    ],
+)
+def test_names_in_a_zip_without_the_flag_of_utf8(written: bytes, expected: str) -> None:
+    placeholder = "x" * (len(written) - 4) + ".png"
+    data = zipped({placeholder: b"picture"}).replace(placeholder.encode(), written)
+    assert read(data) == {expected: b"picture"}
+
+
+@pytest.mark.parametrize("name", ["../ä.png", "/ä.png", "a/../../ä.png"])
+def test_unsafe_names_in_utf8_are_unsafe(name: str) -> None:
+    written = name.encode()
+    data = zipped({"x" * len(written): b"picture"}).replace(b"x" * len(written), written)
+    with pytest.raises(BadRequestProblem):
+        read(data)

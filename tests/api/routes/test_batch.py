@@ -85,6 +85,17 @@ def test_invalid_team_names_are_rejected(team: str, client: FlaskClient, outputs
     assert not outputs.exists()
 
 
+def test_an_html_form_with_an_unused_input(client: FlaskClient, outputs: Path) -> None:
+    def nothing() -> tuple[io.BytesIO, str]:
+        return io.BytesIO(), ""
+
+    files = [(io.BytesIO(data), name) for name, data in PICTURES.items()]
+    check(client.post("/batch?team=x", data={"files": files, "archive": nothing()}), outputs)
+    archive = (io.BytesIO(zipped(PICTURES)), "x.zip")
+    check(client.post("/batch?team=x", data={"files": [nothing()], "archive": archive}), outputs)
+    assert client.post("/batch?team=x", data={"files": [nothing()], "archive": nothing()}).status_code == 400
+
+
 def test_pictures_of_other_sizes_are_counted(client: FlaskClient) -> None:
     sizes = {"1.png": (40, 40), "2.png": (500, 300), "3.png": (32, 32)}
     pictures = {name: encode(noise(0, *size)) for name, size in sizes.items()}

@@ -64,6 +64,15 @@ def test_data_url_and_wrapped_base64(client: FlaskClient) -> None:
         assert client.post("/predict", json={"file": sent}).json["prediction"] == 0.2
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_other_forms_of_base64(seed: int, client: FlaskClient) -> None:
+    data = encode(noise(seed))
+    expected = client.post("/predict", data=data, content_type="image/png").json["prediction"]
+    standard, url_safe = base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()
+    for text in (standard.rstrip("="), url_safe, url_safe.rstrip("="), "DATA:image/png;BASE64," + standard):
+        assert client.post("/predict", json={"file": text}).json["prediction"] == expected
+
+
 def test_curls_default_content_type_is_a_body(client: FlaskClient) -> None:
     response = client.post("/predict", data=encode(GREY), content_type="application/x-www-form-urlencoded")
     assert response.json["prediction"] == 0.2
@@ -128,7 +137,7 @@ def test_bad_pictures(send: Send, data: bytes, status: int, words: str, client: 
         ({"json": {"image": "x"}}, "the JSON must be"),
         ({"json": {"file": 7}}, "the JSON must be"),
         ({"json": {"file": "§§§"}}, "not base64"),
-        ({"json": {"file": "abc"}}, "not base64"),
+        ({"json": {"file": "abcde"}}, "not base64"),
         ({"json": {"file": "data:image/png,abc"}}, "data URL"),
     ],
 )

@@ -10,8 +10,8 @@ from model.architecture import Architecture
 from model.files import atomic_write
 from model.formats import FORMAT, is_checkpoint, upgrade
 from model.images.preprocess import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from model.metadata import CheckpointError, CheckpointMetadata, digest_of
-from model.pth_file import read_pth
+from model.metadata import CheckpointError, CheckpointMetadata
+from model.pth_file import read_pth_and_digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,8 +69,7 @@ class Checkpoint:
         Raises CheckpointError.
         """
         path = Path(path)
-        content = read_pth(path)
-        digest = digest_of(path)
+        content, digest = read_pth_and_digest(path)
         if not is_checkpoint(content):
             return _from_state_dict(content, path, digest)
         try:

@@ -9,6 +9,7 @@ Sources: PyTorch 2.14 (torch/serialization.py, torch/_weights_only_unpickler.py)
 (protocol 2 of pickle), PKWARE's APPNOTE 6.3.10 (section 4.3 of the zip format).
 """
 
+import hashlib
 import io
 import pickle
 import struct
@@ -45,13 +46,19 @@ def read_pth(path: Path) -> dict[str, Any]:
     Raises CheckpointError if the file is missing, damaged or above the limits of this module, or if it has
     types other than dict (with str or int keys), list, tuple, str, int, float, bool, None and dense tensors.
     """
+    return read_pth_and_digest(path)[0]
+
+
+def read_pth_and_digest(path: Path) -> tuple[dict[str, Any], str]:
+    """The dictionary of `read_pth`, and the SHA-256, in hexadecimal, of the bytes that it was read from."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     try:
         if path.stat().st_size > FILE_BYTES:
             raise ValueError(f"it has more than {FILE_BYTES} bytes")
-        return _read(path.read_bytes())
+        data = path.read_bytes()
+        return _read(data), hashlib.sha256(data).hexdigest()
     except Exception as error:  # the unpickler raises many types on damaged files
         damaged = f"it is damaged, or was saved with options that are not known here: {error!r:.200}"
         reason = error if isinstance(error, ValueError | OSError) else damaged

@@ -87,11 +87,9 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert sum(right) / len(right) == report["validation"]["accuracy"]
 
 
-@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
-def test_figures_are_those_of_the_file(
-    positive_class: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To the last bit: what float16 takes from the weights is in the figures."""
+@pytest.fixture
+def validation_splits(monkeypatch: pytest.MonkeyPatch) -> list[LabelledImages]:
+    """The validation pictures of each split that runs draw."""
     held: list[LabelledImages] = []
     draw = runs.train_val_split
 
@@ -101,11 +99,19 @@ def test_figures_are_those_of_the_file(
         return parts
 
     monkeypatch.setattr(runs, "train_val_split", remember)
+    return held
+
+
+@pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
+def test_figures_are_those_of_the_file(
+    positive_class: Label, tmp_path: Path, validation_splits: list[LabelledImages]
+) -> None:
+    """To the last bit: what float16 takes from the weights is in the figures."""
     dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "x.pth"
     checkpoint = runs.run(RECIPE, dataset, out, CPU, positive_class)
     predictor = Predictor.load(out, "cpu", "torch")
-    [validation] = held
+    [validation] = validation_splits
     found = evaluate(predictor, validation, positive_class)
     report = json.loads((out.parent / "metrics.json").read_text())
     assert found.metrics == report["validation"] == predictor.metadata.metrics["validation"]
@@ -123,25 +129,16 @@ def test_figures_are_those_of_the_file(
 
 @pytest.mark.parametrize("kind", ["hackathon", "cifake"])
 def test_no_validation_picture_is_ever_trained_on(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, validation_splits: list[LabelledImages]
 ) -> None:
     root = tmp_path / "data"
     folder = root / "real_cifake_images" if kind == "hackathon" else root / "train" / "REAL"
     hackathon_tree(root) if kind == "hackathon" else cifake_tree(root)
     for i in range(1, 11):  # half of the class a second time under other names
         shutil.copy(folder / f"{i}.png", folder / f"{1000 + i}.png")
-    held: list[LabelledImages] = []
-    draw = runs.train_val_split
-
-    def remember(*arguments: object) -> tuple[LabelledImages, LabelledImages]:
-        parts = draw(*arguments)  # type: ignore[arg-type]
-        held.append(parts[1])
-        return parts
-
-    monkeypatch.setattr(runs, "train_val_split", remember)
     dataset = load_train(root, Preprocess())
     runs.run(RECIPE, dataset, tmp_path / "run" / "x.pth", CPU, positive_class="REAL")
-    [validation] = held
+    [validation] = validation_splits
     assert len(validation) == 8
     assert SEEN
     assert not SEEN & digests(validation)

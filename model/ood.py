@@ -1,7 +1,7 @@
 """Out-of-distribution detection."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,20 @@ class MahalanobisDetector:
         """From arrays or tensors by field name. Raises KeyError if one is missing."""
         mean, whitening = (np.ascontiguousarray(values[name], np.float32) for name in ("mean", "whitening"))
         return cls(mean, whitening, float(values["threshold"]))
+
+
+def domain(by_content: bool | None, resampled: bool) -> tuple[bool | None, Literal["size", "content"] | None]:
+    """Whether a picture is in the model's domain, None if unknown, and the reason why it is not.
+
+    `size`: it had to be resampled, and the detector cannot judge by what is left of its detail.
+    `content`: the detector finds it unlike the training data.
+
+    by_content: what `contains` says of the pixels that the network saw; None if there is no detector.
+    resampled: see `model.images.preprocess.FittedImage`.
+    """
+    if resampled:
+        return False, "size"
+    return by_content, "content" if by_content is False else None
 
 
 def log_means(means: np.ndarray) -> np.ndarray:

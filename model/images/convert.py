@@ -1,36 +1,36 @@
-"""Conversion of a Pillow image to 8-bit RGB. Large images are converted in strips, to bound memory."""
+"""Conversion of a Pillow image to 8-bit RGB, in strips, to bound memory."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from PIL.ImageCms import ImageCmsTransform
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
-from model.images.errors import BrokenImageError
+from model.images.errors import BrokenImageError, UnsupportedImageError
+from model.images.icc import srgb_transform
 
 STRIP_PIXELS = 1_000_000
-
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+ROUNDING = 0.5 / 255  # of floating-point values that resampling puts outside 0 to 1
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """uint8 of shape (H, W, 3), with the Exif orientation applied and transparency over white."""
-    image = _apply_orientation(image)
-    white = _white_level(image)
-    if image.height <= max(1, STRIP_PIXELS // image.width):
-        return np.asarray(_convert(image, white))
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
+def to_rgb(image: Image.Image, profile: bytes | None = None) -> Image.Image:
+    """The image in sRGB, of mode "RGB", with transparency over white. The image itself may be changed.
+
+    profile: the ICC profile of the file, if the image does not have it. One that is damaged or does not fit
+    the image is ignored. CMYK without a profile is converted as Pillow does.
+
+    Raises UnsupportedImageError or BrokenImageError for floating-point values that are not within 0 to 1.
+    """
+    image.load()
+    grey_range = _grey_range(image)
+    transform = srgb_transform(profile or image.info.get("icc_profile"), image.mode)
+    if image.mode == "RGB" and transform is None and not image.has_transparency_data:
+        return image
+    converted = Image.new("RGB", image.size)
     for top, strip in _strips(image):
-        pixels[top : top + strip.height] = np.asarray(_convert(strip, white))
-    return pixels
+        converted.paste(_convert(strip, grey_range, transform), (0, top))
+    return converted
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -39,39 +39,63 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _apply_orientation(image: Image.Image) -> Image.Image:
-    """Like `ImageOps.exif_transpose`, which also serializes all Exif data again."""
-    image.load()
-    method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    if method is None:
-        return image
-    transposed = image.transpose(method)
-    image.close()
-    return transposed
+def _grey_range(image: Image.Image) -> tuple[float, float] | None:
+    """The values of black and white in a grey image of more than 8 bits; None for other images.
 
-
-def _white_level(image: Image.Image) -> float | None:
-    """The value of white in a single-channel image of more than 8 bits; None for other images."""
-    if image.mode.startswith("I;16"):
-        return 65535.0
-    if image.mode not in ("I", "F"):
+    Unsigned samples have the full range of their bits: W3C PNG, section 12.4; TIFF 6.0, section 8, by which
+    MinSampleValue and MaxSampleValue are not to affect the appearance. For floating-point samples TIFF gives
+    no range; that of image editors is 0 to 1.
+    """
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return None
-    # 32-bit modes do not record a range: assume the smallest of 1, 255 and 65535 that holds all values.
-    maxima = [float(np.max(np.asarray(strip))) for _, strip in _strips(image)]
-    if not np.isfinite(maxima).all():
-        raise BrokenImageError("the picture has values that are not numbers")
-    return next((white for white in (1.0, 255.0, 65535.0) if max(maxima) <= white), max(maxima))
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    white = 1.0 if image.mode == "F" else 2.0 ** tags.get(BITSPERSAMPLE, (16,))[0] - 1
+    return (white, 0.0) if tags.get(PHOTOMETRIC_INTERPRETATION) == 0 else (0.0, white)
 
 
-def _convert(image: Image.Image, white: float | None) -> Image.Image:
-    if white is not None:
-        values = np.asarray(image) * np.float32(255 / white)
-        np.rint(values, out=values)
-        np.clip(values, 0, 255, out=values)
-        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+def _convert(
+    image: Image.Image, grey_range: tuple[float, float] | None, transform: ImageCmsTransform | None
+) -> Image.Image:
+    if grey_range is not None:
+        image = _to_8_bits(image, *grey_range)
+    alpha = None
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        background = Image.new("RGB", rgba.size, "white")
-        background.paste(rgba, mask=rgba.getchannel("A"))
-        return background
-    return image if image.mode == "RGB" else image.convert("RGB")
+        rgba = _in_mode(image.convert("LA") if image.mode == "La" else image, "RGBA")
+        image, alpha = rgba.convert("RGB"), rgba.getchannel("A")
+    if transform is not None:
+        image = _in_mode(image, transform.input_mode)
+        image = transform.apply(image, image if image.mode == "RGB" else None)
+    image = _in_mode(image, "RGB")
+    if alpha is None:
+        return image
+    background = Image.new("RGB", image.size, "white")
+    background.paste(image, mask=alpha)
+    return background
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_8_bits(image: Image.Image, black: float, white: float) -> Image.Image:
+    """An image "L", or "LA" if a value is transparent."""
+    values = np.asarray(image)
+    if image.mode == "I":  # Pillow keeps unsigned samples of 32 bits as signed ones
+        values = values.view(np.uint32)
+    if image.mode == "F":
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite((low, high)).all():
+            raise BrokenImageError("the picture has values that are not numbers")
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            raise UnsupportedImageError(
+                f"this is a TIFF of floating-point values from {low:.6g} to {high:.6g}; "
+                "send one of values from 0 to 1, or a PNG"
+            )
+    levels = (values.astype(np.float32) - np.float32(black)) * np.float32(255 / (white - black))
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, 255, out=levels)
+    grey = Image.fromarray(levels.astype(np.uint8))
+    if "transparency" in image.info:
+        opaque = values != image.info["transparency"]
+        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
+    return grey

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError, WebPImagePlugin
 
 from model.images.convert import to_rgb
 from model.images.errors import (
@@ -20,10 +21,13 @@ from model.images.errors import (
     ImageTooLargeError,
     UnsupportedImageError,
 )
+from model.images.heic import heic_formats
+from model.images.icc import read_icc_profile
+from model.images.orientation import TURNED, apply_orientation
 from model.images.signature import file_kind
 from model.images.structure import check_structure
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 
 # Images that take more memory than this to decode are decoded one at a time, which bounds the memory of any
@@ -31,6 +35,11 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 LARGE_BYTES = 6_000_000
 MAX_WAITING = 8  # threads that wait to decode a large image
 READ_BYTES = 1 << 14  # bytes that a decoder reads between two checks of the deadline
+# JPEGs are decoded at these fractions; at an eighth, the rounding of whole blocks changes more.
+JPEG_FRACTIONS = (4, 2)
+UNSUPPORTED = re.compile(r"unsupported|not supported|cannot handle|unknown .*(?:mode|compression)", re.I)
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class ImageLimits:
 class DecodedImage:
     """pixels: uint8 RGB of shape (H, W, 3), or what `transform` made of them.
 
-    width, height: size before `transform`, with the Exif orientation applied.
+    width, height: size of the image in the file, with the Exif orientation applied.
     """
 
     pixels: np.ndarray
@@ -112,19 +121,22 @@ class _WebPImageFile(WebPImagePlugin.WebPImageFile):
 def decode(
     data: bytes,
     limits: ImageLimits = ImageLimits(),
-    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    transform: Callable[[Image.Image], np.ndarray] | None = None,
     deadline: float = math.inf,
     ignore_queue_limit: bool = False,
+    min_side: int | None = None,
 ) -> DecodedImage:
     """Decode the first frame of an image file.
 
-    Applies the Exif orientation, composites transparency over white, and converts palette, grayscale, CMYK
-    and 16-bit images to 8-bit RGB.
+    Applies the Exif orientation and the ICC profile, composites transparency over white, and converts
+    palette, grayscale, CMYK and 16-bit images to 8-bit sRGB. No damage to metadata makes a file unreadable.
 
-    transform: applied to the pixels. That of a large image runs before the next large image is decoded, so
-        that one that makes them smaller also bounds the memory of several threads.
+    transform: makes `pixels` of the RGB image. That of a large image runs before the next large image is
+        decoded, so that one that makes it smaller also bounds the memory of several threads.
     deadline: a time of time.monotonic().
     ignore_queue_limit: wait for other large images even where MAX_WAITING threads do so already.
+    min_side: decode a JPEG at a half or a quarter of its size (libjpeg's scaled inverse DCT), which is much
+        faster, where both sides of the result still have this many pixels.
 
     Raises UnsupportedImageError, BrokenImageError or ImageTooLargeError for the file, and DecodeTimeoutError
     or DecoderBusyError for the load.
@@ -134,19 +146,29 @@ def decode(
         structure = check_structure(data, limits.pixels)
         stripped = structure.stripped
         file = io.BytesIO(stripped) if deadline == math.inf else _DeadlineReader(stripped, deadline)
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=[*FORMATS, *heic_formats(data)]) as image:
             if image.width * image.height > limits.pixels or max(image.size) > limits.side:
                 raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")
             image.decodermaxblock = READ_BYTES
             if isinstance(image, WebPImagePlugin.WebPImageFile):
                 image.__class__ = _WebPImageFile
+            size = image.size
+            _reduce(image, min_side)
             memory = image.width * image.height * structure.bytes_per_pixel + structure.extra_bytes
             large = memory > LARGE_BYTES
             with _large_image_lock.acquire(deadline, ignore_queue_limit) if large else nullcontext():
-                pixels = to_rgb(image)
-                image.close()  # frees the decoded image, which may not be RGB
-                height, width = pixels.shape[:2]
-                return DecodedImage(transform(pixels) if transform else pixels, width, height)
+                if structure.check_data:
+                    structure.check_data()
+                rgb = to_rgb(apply_orientation(image, structure.orientation), read_icc_profile(data))
+                if rgb is not image:
+                    image.close()  # frees its memory
+                if image.format != "JPEG":
+                    size = rgb.size
+                elif structure.orientation in TURNED:
+                    size = size[1], size[0]
+                pixels = (transform or np.asarray)(rgb)
+                rgb.close()  # it may be part of a cycle of references
+                return DecodedImage(pixels, *size)
     except (ImageError, DecodeTimeoutError, DecoderBusyError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -158,7 +180,18 @@ def decode(
         known = f"this is {kind}; send a picture in" if kind else "this is not a picture in"
         raise UnsupportedImageError(f"{known} one of these formats: {formats}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        if UNSUPPORTED.search(str(error)):
+            raise UnsupportedImageError(f"the picture is of a kind that is not supported: {error}") from error
         raise BrokenImageError(f"the picture is cut short or damaged: {error}") from error
+
+
+def _reduce(image: Image.Image, min_side: int | None) -> None:
+    """Have a JPEG decoded at the smallest fraction of its size that leaves both sides `min_side` pixels."""
+    if image.format == "JPEG" and min_side is not None:
+        side = min(image.size)
+        fraction = next((fraction for fraction in JPEG_FRACTIONS if side >= fraction * min_side), 1)
+        if fraction > 1:
+            image.draft(image.mode, (image.width // fraction, image.height // fraction))
 
 
 def _check_deadline(deadline: float) -> None:

@@ -3,8 +3,8 @@
 import re
 
 _SIGNATURES = {
+    "AVIF": rb".{4}ftyp(?:.{4}){0,16}?avi[fs]",
     "HEIC": rb".{4}ftyp(?:heic|heix|heim|heis|hevc|hevx|mif1|msf1)",
-    "AVIF": rb".{4}ftypavi[fs]",
     "a video": rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ",
     "audio": rb"RIFF.{4}WAVE|ID3|OggS|fLaC",
     "JPEG XL": rb"\xff\x0a|\x00{3}\x0cJXL ",

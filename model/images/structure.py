@@ -1,111 +1,104 @@
 """Checks of an image file's structure before it is decoded.
 
 A file of 10 MB can cost minutes or gigabytes in a decoder although each of its parts is valid, because it has
-very many parts or because they decompress to a lot. Sources: W3C PNG (third edition), RFC 9649 (WebP),
-Microsoft's BMP; see also headers.py (JPEG, GIF) and tiff.py (TIFF, Exif).
+very many parts or because they decompress to a lot. Sources: RFC 9649 (WebP), Microsoft's BMP; see also
+headers.py (GIF), jpeg.py, png.py, tiff.py and avif.py.
 """
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from model.images.avif import check_avif, is_avif
 from model.images.errors import ImageTooLargeError
-from model.images.headers import MAX_SCAN_RATIO, declared_pixels, first_frame_offset, read_jpeg
-from model.images.tiff import check_tiff, read_tags
+from model.images.headers import declared_pixels, first_frame_offset
+from model.images.jpeg import MAX_SCAN_RATIO, check_rows, read_jpeg
+from model.images.orientation import NORMAL, read_orientation
+from model.images.png import MAX_CHUNKS, read_png
+from model.images.tiff import check_tiff
 
-MAX_CHUNKS = 20_000  # of a PNG or WebP; with the usual 8 KB in each, 10 MB have 1,280
-MAX_RLE_BYTES, MAX_RLE_PIXELS = (
-    4 << 20,
-    16_000_000,
-)  # of a run-length encoded BMP, decoded by Pillow in Python
-KEPT_TEXTS = 2  # text chunks of a PNG
-TEXT_BYTES = 1 << 20  # maximum to which Pillow decompresses a text chunk
+# Of a run-length encoded BMP, which Pillow decodes in Python.
+MAX_RLE_BYTES, MAX_RLE_PIXELS = 4 << 20, 16_000_000
 
-# Peak bytes of memory per pixel while decoding and converting, measured.
-_JPEG, _PNG, _GIF, _WEBP, _BMP, _TIFF = 16, 12, 12, 24, 12, 12
-_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-_TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
-_ORIENTATION_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0", b"exif\0")
-_is_chunk_type = re.compile(rb"\w\w\w\w").match
+# Peak bytes of memory per pixel while decoding and converting, measured; RGB without transparency needs no
+# conversion.
+_RGB, _OTHER, _WEBP, _AVIF = 5, 12, 14, 14
+_COEFFICIENTS = 6  # of a JPEG of several scans, which are all kept
+_PNG_RGB = 2  # colour type
 # The third and fourth are invalid, but Pillow reads them.
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
 
 
 @dataclass(frozen=True)
 class Structure:
-    """stripped: the file without metadata other than its orientation; it decodes to the same pixels.
+    """stripped: the file without metadata, which could be damaged; it decodes to the same pixels.
 
-    bytes_per_pixel, extra_bytes: memory that decoding takes per pixel and in addition.
+    bytes_per_pixel: memory that decoding takes per pixel of the result, and extra_bytes in addition.
+    orientation: of Exif, 1 to 8; None where the decoder of the format sees to it.
+    check_data: None, or a check that takes as long as decoding. Raises ImageError.
     """
 
     stripped: bytes
     bytes_per_pixel: int = 0
     extra_bytes: int = 0
+    orientation: int | None = None
+    check_data: Callable[[], None] | None = None
 
 
 def check_structure(data: bytes, pixels: int) -> Structure:
     """Check that a file takes no more to decode than its image needs.
 
     pixels: the maximum of an image. Files that are no image or are damaged are left to the decoder. Raises
-    ImageTooLargeError, or BrokenImageError where invalid fields make these checks meaningless.
+    ImageTooLargeError, UnsupportedImageError, or BrokenImageError where invalid fields make these checks
+    meaningless.
     """
     if data.startswith(b"\xff\xd8\xff"):
-        jpeg = read_jpeg(data)
-        if jpeg.pixels <= pixels < jpeg.pixels * jpeg.scans / MAX_SCAN_RATIO:
-            raise ImageTooLargeError(
-                f"{jpeg.scans} scans of {jpeg.pixels} pixels take too long; send it with fewer"
-            )
-        return Structure(jpeg.stripped, _JPEG)
+        return _check_jpeg(data, pixels)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _check_png(data)
+        png = read_png(data)
+        memory = _RGB if data[25:26] == bytes([_PNG_RGB]) else _OTHER
+        return Structure(png.stripped, memory, orientation=read_orientation(png.exif, png.xmp))
     if data.startswith((b"GIF87a", b"GIF89a")):
         first_frame_offset(data)
-        return Structure(data, _GIF)
+        return Structure(data, _OTHER, orientation=NORMAL)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _check_webp(data, pixels)
     if data.startswith(b"BM"):
         _check_bmp(data)
-        return Structure(data, _BMP)
+        return Structure(data, _OTHER, orientation=NORMAL)
     if data.startswith(_TIFF_MAGIC):
-        return Structure(data, _TIFF, check_tiff(data, pixels))
-    return Structure(data)
+        return Structure(data, _OTHER, check_tiff(data, pixels), NORMAL)  # Pillow turns it
+    if is_avif(data):
+        return Structure(check_avif(data, pixels), _AVIF)
+    return Structure(data, _AVIF if data[4:8] == b"ftyp" else 0, orientation=NORMAL)
 
 
-def _check_png(data: bytes) -> Structure:
-    """Keep the chunks of the pixels and of the orientation. Of an APNG, the first frame is kept."""
-    kept, at, exif, texts, extra_bytes = [data[:8]], 8, 0, 0, 0
-    for _ in range(MAX_CHUNKS):
-        name, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4])
-        end = at + 12 + length
-        if not _is_chunk_type(name) or end > len(data):
-            return Structure(b"".join([*kept, data[at:end]]), _PNG, extra_bytes)
-        keep = name in _PIXEL_CHUNKS and (length > 0 or name != b"IDAT")
-        if name == b"eXIf" and not exif:
-            read_tags(data[at + 8 : end - 4])
-            keep, exif = True, exif + 1
-            extra_bytes += 4 * length
-        elif name in _TEXT_CHUNKS and data.startswith(_ORIENTATION_TEXTS, at + 8) and texts < KEPT_TEXTS:
-            keep, texts = True, texts + 1
-            extra_bytes += 6 * (length + TEXT_BYTES)
-        if keep:
-            kept.append(data[at:end])
-        if name == b"IEND":
-            return Structure(b"".join(kept), _PNG, extra_bytes)
-        at = end
-    raise ImageTooLargeError(f"a PNG may have {MAX_CHUNKS} chunks at most")
+def _check_jpeg(data: bytes, pixels: int) -> Structure:
+    jpeg = read_jpeg(data)
+    scans = len(jpeg.scans)
+    if jpeg.pixels <= pixels < jpeg.pixels * scans / MAX_SCAN_RATIO:
+        raise ImageTooLargeError(f"{scans} scans of {jpeg.pixels} pixels take too long; send it with fewer")
+    return Structure(
+        jpeg.stripped,
+        _RGB if jpeg.frame[9:10] == bytes([3]) else _OTHER,
+        _COEFFICIENTS * jpeg.pixels if scans > 1 else 0,
+        read_orientation(jpeg.exif, jpeg.xmp),
+        None if jpeg.ended else partial(check_rows, jpeg),
+    )
 
 
 def _check_webp(data: bytes, pixels: int) -> Structure:
     if declared_pixels(data[:64]) > pixels:  # libwebp allocates the canvas when it opens the file
         raise ImageTooLargeError(f"a picture may have {pixels} pixels at most; send a smaller one")
-    at, extra_bytes = 12, 0
+    metadata: dict[bytes, bytes] = {}
+    at = 12
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(data):
-            return Structure(data, _WEBP, extra_bytes)
-        length = int.from_bytes(data[at + 4 : at + 8], "little")
-        if data[at : at + 4] == b"EXIF":
-            content = data[at + 8 : at + 8 + length]
-            read_tags(content)
-            extra_bytes += 4 * len(content)
+            orientation = read_orientation(metadata.get(b"EXIF", b""), metadata.get(b"XMP ", b""))
+            return Structure(data, _WEBP, sum(map(len, metadata.values())), orientation)
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"EXIF", b"XMP ", b"ICCP"):
+            metadata.setdefault(kind, data[at + 8 : at + 8 + length])
         at += 8 + length + (length & 1)
     raise ImageTooLargeError(f"a WebP may have {MAX_CHUNKS} chunks at most")
 

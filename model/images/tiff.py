@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from model.images.errors import BrokenImageError, ImageTooLargeError
-from model.images.headers import MAX_SCAN_RATIO
+from model.images.jpeg import MAX_SCAN_RATIO
+from model.images.tiff_samples import check_samples
 
 MAX_TAGS = 4096  # of a directory; cameras write up to 100
 MAX_NUMBERS = 400_000  # values of all tags of a directory, most of them offsets and lengths of tiles
@@ -43,13 +44,15 @@ class Directory:
     """The entries of the directory at an offset of a file, by their tags.
 
     Entries whose values lie outside the file are left out, as Pillow does. `repeated`: tags of several
-    entries. Raises ImageTooLargeError.
+    entries; `outside`: tags that are left out; `truncated`: the file ends before the last entry. Raises
+    ImageTooLargeError.
     """
 
     def __init__(self, data: bytes, offset: int) -> None:
         self._data = data
         self._entries: dict[int, _Entry] = {}
         self.repeated: set[int] = set()
+        self.outside: set[int] = set()
         self._order = ">" if data.startswith(b"MM") else "<"
         big = _is_bigtiff(data)
         head, entry = ("Q", "HHQ8s") if big else ("H", "HHL4s")
@@ -58,6 +61,7 @@ class Directory:
             raise ImageTooLargeError(f"a directory may have {MAX_TAGS} tags at most")
         numbers = rationals = 0
         start = offset + struct.calcsize(self._order + head)
+        self.truncated = start + tags * size > len(data)
         for at in range(start, min(start + tags * size, len(data) - size + 1), size):
             tag, type_, count, _ = struct.unpack_from(self._order + entry, data, at)
             length = count * _SIZES.get(type_, 0)
@@ -65,6 +69,7 @@ class Directory:
             if length > inline:
                 value = self._integer(value, "Q" if big else "L")
             if not length or value + length > len(data):
+                self.outside.add(tag)
                 continue
             if tag in self._entries:
                 self.repeated.add(tag)
@@ -98,6 +103,10 @@ class Directory:
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
 
+    def at(self, offset: int) -> "Directory":
+        """The directory at another offset of the file. Raises ImageTooLargeError."""
+        return Directory(self._data, offset)
+
     def sub_directories(self) -> list[int]:
         """Offsets of the directories that this one points to."""
         present = [tag for tag in _SUB_DIRECTORIES if tag in self and self._entries[tag].type in _INTEGERS]
@@ -112,17 +121,19 @@ def _broken(reason: str) -> BrokenImageError:
     return BrokenImageError(f"the picture is cut short or damaged: {reason}")
 
 
+def first_directory(data: bytes) -> Directory | None:
+    """The first directory of a TIFF file or of Exif data, or None. Raises ImageTooLargeError."""
+    start = _first_offset(data)
+    return None if start is None else Directory(data, start)
+
+
 def read_tags(data: bytes) -> Directory | None:
-    """The first directory of a TIFF file or of Exif data; the directories that it points to are checked too.
+    """The first directory of a TIFF file; the directories that it points to are checked too.
 
     None if there is none, which the decoder reports. Raises ImageTooLargeError.
     """
-    data = data.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")
-    if not data.startswith((b"II", b"MM")) or len(data) < 16:
-        return None
-    order = "big" if data.startswith(b"MM") else "little"
-    start = int.from_bytes(data[8:16] if _is_bigtiff(data) else data[4:8], order)  # type: ignore[arg-type]
-    if start + 2 > len(data):
+    start = _first_offset(data)
+    if start is None:
         return None
     first = Directory(data, start)
     seen, pending = {start}, [first]
@@ -136,10 +147,19 @@ def read_tags(data: bytes) -> Directory | None:
     return first
 
 
+def _first_offset(data: bytes) -> int | None:
+    if not data.startswith((b"II", b"MM")) or len(data) < 16:
+        return None
+    order = "big" if data.startswith(b"MM") else "little"
+    start = int.from_bytes(data[8:16] if _is_bigtiff(data) else data[4:8], order)  # type: ignore[arg-type]
+    return start if start + 2 <= len(data) else None
+
+
 def check_tiff(data: bytes, pixels: int) -> int:
     """Bytes of memory that decoding one tile or strip takes; these may exceed those of the image.
 
-    pixels: the maximum of an image and of a tile. Raises ImageTooLargeError or BrokenImageError.
+    pixels: the maximum of an image and of a tile. Raises ImageTooLargeError, UnsupportedImageError or
+    BrokenImageError.
     """
     tags = read_tags(data)
     if tags is None:
@@ -153,6 +173,7 @@ def check_tiff(data: bytes, pixels: int) -> int:
         raise _broken(f"tag {min(tags.repeated & _GEOMETRY)} is there twice")
     if min(width, height, tile_width, tile_height) <= 0 or not 0 < samples <= 64 or not 0 < bits <= 64:
         raise _broken("its sides, tiles or samples have an impossible size")
+    check_samples(data, tags)
     limit = max(pixels, TILE_PIXELS)
     area = tile_width * tile_height
     tiles = -(-width // tile_width) * -(-height // tile_height)

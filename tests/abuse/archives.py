@@ -4,11 +4,13 @@ import bz2
 import gzip
 import io
 import lzma
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 MIB = 1 << 20
 
@@ -22,6 +24,43 @@ def zipped(kind: int, *contents: bytes) -> bytes:
     return file.getvalue()
 
 
+class ZipEntry(NamedTuple):
+    """A file of a zip. packed: its compressed data; the stated size and checksum are those of `content`.
+
+    host, mode: the system that wrote it and its file mode there (APPNOTE.TXT, sections 4.4.2 and 4.4.15).
+    """
+
+    name: bytes
+    content: bytes = b""
+    packed: bytes | None = None
+    method: int = zipfile.ZIP_STORED
+    flags: int = 0
+    extra: bytes = b""
+    host: int = 0
+    mode: int = 0
+
+
+def raw_zip(*entries: ZipEntry) -> bytes:
+    """A zip of these entries, also those that `zipfile` does not write."""
+    file, directory = io.BytesIO(), []
+    for name, content, packed, method, flags, extra, host, mode in entries:
+        data = content if packed is None else packed
+        lengths = (len(data), len(content), len(name), len(extra))
+        shared = struct.pack("<5HL2L2H", 20, flags, method, 0, 0, zlib.crc32(content), *lengths)
+        rest = struct.pack("<3H2L", 0, 0, 0, mode << 16, file.tell())
+        directory.append(b"PK\1\2" + bytes([20, host]) + shared + rest + name + extra)
+        file.write(b"PK\3\4" + shared + name + extra + data)
+    size = sum(map(len, directory))
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(entries), len(entries), size, file.tell(), 0)
+    return b"".join([file.getvalue(), *directory, end])
+
+
+def unicode_path(name: bytes, written: bytes, version: int = 1) -> bytes:
+    """Info-ZIP's extra field with a name in UTF-8, for the one that was written in the header."""
+    field = struct.pack("<BL", version, zlib.crc32(written)) + name
+    return struct.pack("<HH", 0x7075, len(field)) + field
+
+
 def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **fields: object) -> bytes:
     """A tar's header of a member."""
     info = tarfile.TarInfo(name)
@@ -31,18 +70,25 @@ def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **fields: ob
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
+def with_checksum(block: bytes) -> bytes:
+    """A tar's header with its checksum computed anew."""
+    summed = block[:148] + b" " * 8 + block[156:]
+    return block[:148] + b"%06o\0 " % sum(summed) + block[156:]
+
+
 def padded(data: bytes) -> bytes:
     """Zero-padded to the block size of a tar."""
     return data + bytes(-len(data) % 512)
 
 
-def records(**values: str) -> bytes:
-    """A pax extended header of a tar."""
+def records(**values: str | bytes) -> bytes:
+    """A pax extended header of a tar. `__` in a key stands for a dot."""
     text = b""
     for key, value in values.items():
-        line = f" {key.replace('__', '.')}={value}\n".encode()
-        length = len(line) + len(str(len(line) + 2))
-        text += str(length).encode() + line
+        line = f" {key.replace('__', '.')}=".encode() + (value.encode() if isinstance(value, str) else value)
+        length = len(line) + 1
+        length += next(digits for digits in range(1, 9) if len(str(length + digits)) == digits)
+        text += str(length).encode() + line + b"\n"
     return header("pax", len(text), tarfile.XHDTYPE) + padded(text)
 
 
@@ -70,7 +116,7 @@ def zip_bzip2_wrong_byte() -> bytes:
 
 def zip_empty_name() -> bytes:
     """A file with an empty name."""
-    return _false_size(b"a", zipfile.ZIP_STORED, b"", b"a")
+    return raw_zip(ZipEntry(b"", b"a"))
 
 
 def zip_overlap(times: int = 200) -> bytes:
@@ -106,15 +152,29 @@ def zip_deflate_bomb(size: int = 200 * MIB) -> bytes:
     return _false_size(packed, zipfile.ZIP_DEFLATED)
 
 
-def _false_size(packed: bytes, kind: int, name: bytes = b"0.png", content: bytes = bytes(1000)) -> bytes:
-    """A zip of one member whose stated size and checksum are those of `content`."""
-    shared = struct.pack(
-        "<HHHHLLLHH", 0, kind, 0, 0, zlib.crc32(content), len(packed), len(content), len(name), 0
-    )
-    local = b"PK\3\4" + struct.pack("<H", 20) + shared + name
-    entry = b"PK\1\2" + struct.pack("<HH", 20, 20) + shared + struct.pack("<HHHLL", 0, 0, 0, 0, 0) + name
-    at = len(local) + len(packed)
-    return local + packed + entry + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), at, 0)
+def _false_size(packed: bytes, method: int) -> bytes:
+    return raw_zip(ZipEntry(b"0.png", bytes(1000), packed, method))
+
+
+def zip_symlink() -> bytes:
+    """A symbolic link."""
+    return raw_zip(ZipEntry(b"0.png", b"/etc/passwd", host=3, mode=stat.S_IFLNK | 0o777))
+
+
+def zip_unicode_path() -> bytes:
+    """A name that an extra field replaces by one outside of the archive."""
+    return raw_zip(ZipEntry(b"0.png", b"a", extra=unicode_path(b"../../0.png", b"0.png")))
+
+
+def zip_unicode_path_of_another_name() -> bytes:
+    """The same with the checksum of another name."""
+    return raw_zip(ZipEntry(b"0.png", b"a", extra=unicode_path(b"../../0.png", b"1.png")))
+
+
+def zip_extra_fields(entries: int = 300) -> bytes:
+    """Entries with 16,000 empty extra fields each."""
+    extra = struct.pack("<HH", 0x9999, 0) * 16_000
+    return raw_zip(*[ZipEntry(b"%d.png" % number, extra=extra) for number in range(entries)])
 
 
 def zip_long_names(entries: int = 400) -> bytes:
@@ -131,9 +191,7 @@ def tar_sparse() -> bytes:
     info = bytearray(header("0.png", 512, tarfile.GNUTYPE_SPARSE))
     info[386:410] = b"%011o\0%011o\0" % (0, 512)
     info[483:495] = b"%011o\0" % (8 << 30)
-    info[148:156] = b" " * 8
-    info[148:156] = b"%06o\0 " % sum(info)
-    return bytes(info) + bytes(512 + 1024)
+    return with_checksum(bytes(info)) + bytes(512 + 1024)
 
 
 def tar_sparse_extensions(size: int = 8 * MIB) -> bytes:
@@ -156,9 +214,7 @@ def tar_negative_size() -> bytes:
     """A negative size, which points back to the member's own header."""
     info = bytearray(header("0.png"))
     info[124:136] = (-512).to_bytes(12, signed=True)
-    info[148:156] = b" " * 8
-    info[148:156] = b"%06o\0 " % sum(info)
-    return bytes(info) + bytes(1024)
+    return with_checksum(bytes(info)) + bytes(1024)
 
 
 def tar_record_size() -> bytes:
@@ -170,6 +226,20 @@ def tar_record_length() -> bytes:
     """A pax record of length 0."""
     text = b"0 path=x\n"
     return header("pax", len(text), tarfile.XHDTYPE) + padded(text) + header("0.png", 1) + bytes(512 + 1024)
+
+
+def tar_long_name(size: int = MIB - 100) -> bytes:
+    """A name of a megabyte."""
+    return records(path="x" * size) + header("0.png", 1) + bytes(512 + 1024)
+
+
+def tar_global_records(size: int = 32 * MIB) -> bytes:
+    """Global records of different names, which apply to all following entries."""
+    parts = []
+    for number in range(size // MIB):
+        data = records(**{f"x{number}": "x" * (MIB - 100)})
+        parts += [with_checksum(data[:156] + tarfile.XGLTYPE + data[157:512]), data[512:]]
+    return b"".join([*parts, header("0.png", 1), padded(b"a"), bytes(1024)])
 
 
 def tar_headers(size: int = 32 * MIB) -> bytes:
@@ -199,8 +269,40 @@ def gzip_bomb(size: int = 2048 * MIB) -> bytes:
     return start + b"".join(packer.compress(bytes(MIB)) for _ in range(size // MIB)) + packer.flush()
 
 
+def bzip2_streams(size: int = MIB) -> bytes:
+    """A .tar.bz2 of many empty streams."""
+    return bz2.compress(b"") * (size // 14)
+
+
+def bzip2_bomb(size: int = 2048 * MIB) -> bytes:
+    """2 GB of zeros in 2 kB."""
+    return bz2.compress(header("0.png", 1) + bytes(512)) + bz2.compress(bytes(40 * MIB)) * (size // MIB // 40)
+
+
+def xz_streams(size: int = MIB) -> bytes:
+    """A .tar.xz of many empty streams."""
+    return lzma.compress(b"") * (size // 32)
+
+
+def xz_bomb(size: int = 2048 * MIB) -> bytes:
+    """2 GB of zeros in 300 kB."""
+    start = lzma.compress(header("0.png", 1) + bytes(512), preset=0)
+    return start + lzma.compress(bytes(40 * MIB), preset=0) * (size // MIB // 40)
+
+
+def xz_dictionary() -> bytes:
+    """A .tar.xz that asks for a dictionary of 4 GB: xz-file-format.txt, sections 3.1 and 5.3.1."""
+    data = lzma.compress(header("0.png", 1) + bytes(512 + 1024), preset=0)
+    length = 4 * (data[12] + 1)
+    block = bytearray(data[12 : 12 + length])
+    block[block.index(b"\x21\x01") + 2] = 40
+    block[-4:] = struct.pack("<L", zlib.crc32(block[:-4]))
+    return data[:12] + bytes(block) + data[12 + length :]
+
+
+SUFFIXES = {"zip": "zip", "tar": "tar", "gzip": "tar.gz", "bzip2": "tar.bz2", "xz": "tar.xz"}
 ARCHIVES: dict[str, Callable[[], bytes]] = {
-    f"{name}.{'tar.gz' if name.startswith('gzip') else name.split('_')[0]}": builder
+    f"{name}.{SUFFIXES[kind]}": builder
     for name, builder in list(globals().items())
-    if name.startswith(("zip_", "tar_", "gzip_"))
+    if (kind := name.partition("_")[0]) in SUFFIXES and name != kind
 }

@@ -292,8 +292,39 @@ def webp_chunks(size: int = 9 * MIB) -> bytes:
     return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
 
 
+def png_long_texts() -> bytes:
+    """Texts that decompress to 100 MB each, in all places where an orientation may stand."""
+    text = zlib.compress(bytes(100 * MIB), 9)
+    keywords = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"parameters")
+    chunks = [chunk(b"iTXt", keyword + b"\0\1\0\0\0" + text) for keyword in keywords]
+    chunks += [chunk(b"zTXt", keyword + b"\0\0" + text) for keyword in keywords]
+    plain = encoded("PNG")
+    return plain[:33] + b"".join(chunks) + plain[33:]
+
+
+def jpeg_without_end() -> bytes:
+    """25 megapixels in many scans, which have to be decoded to see whether all rows are there."""
+    return encoded("JPEG", 5000, progressive=True)[:-2]
+
+
+def avif_large_frame() -> bytes:
+    """A picture of 32x32 pixels whose AV1 stream has frames of 5,008x5,008."""
+    size = (5008).to_bytes(4) * 2
+    return encoded("AVIF", 5008, "L", speed=10).replace(size, (32).to_bytes(4) * 2)
+
+
+def avif_many_extents() -> bytes:
+    """An item of 60,000 parts, each of them the whole file."""
+    item = struct.pack(">HHH", 1, 0, 60_000) + struct.pack(">LL", 0, 500_000) * 60_000
+    iloc = struct.pack(">L4sLHH", 16 + len(item), b"iloc", 0, 0x4400, 1) + item
+    infe = struct.pack(">L4sLHH4sB", 21, b"infe", 2 << 24, 1, 0, b"av01", 0)
+    iinf = struct.pack(">L4sLH", 14 + len(infe), b"iinf", 0, 1) + infe
+    meta = struct.pack(">L4sL", 12 + len(iinf) + len(iloc), b"meta", 0) + iinf + iloc
+    return struct.pack(">L4s4sL4s", 20, b"ftyp", b"avif", 0, b"avif") + meta
+
+
 PICTURES: dict[str, Callable[[], bytes]] = {
     f"{name}.{name.split('_')[0]}": builder
     for name, builder in list(globals().items())
-    if name.startswith(("jpeg_", "png_", "gif_", "bmp_", "tiff_", "webp_"))
+    if name.startswith(("jpeg_", "png_", "gif_", "bmp_", "tiff_", "webp_", "avif_"))
 }

@@ -6,7 +6,7 @@ import torch
 
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointError
-from model.ood import FLOOR, MahalanobisDetector
+from model.ood import FLOOR, MahalanobisDetector, domain
 
 # Mean at exp(1) and exp(2), one unit of distance at twice as much in the first, three times in the second.
 DETECTOR = MahalanobisDetector(np.array([1.0, 2.0]), np.diag([1 / np.log(2), 1 / np.log(3)]), threshold=1.5)
@@ -26,6 +26,14 @@ def test_near_is_in_and_far_is_out() -> None:
     several = np.concatenate([means(1, 1), means(2, 3), means(1, 27), -FLOOR / 2 * np.ones((1, 2))])
     assert DETECTOR.contains(several).tolist() == [True, True, False, False]
     assert DETECTOR.contains(np.empty((0, 2))).tolist() == []
+
+
+@pytest.mark.parametrize("by_content", [True, False, None])
+def test_what_was_resampled_is_out_for_its_size_and_the_rest_is_judged_by_content(
+    by_content: bool | None,
+) -> None:
+    assert domain(by_content, resampled=True) == (False, "size")
+    assert domain(by_content, resampled=False) == (by_content, "content" if by_content is False else None)
 
 
 def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:

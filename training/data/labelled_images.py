@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedKFold
 from model.images.decode import decode
 from model.images.errors import ImageError
 from model.images.preprocess import Preprocess
+from training.data.files import SUFFIXES, read_bytes
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LABELS = {"REAL": 1, "FAKE": 0}
 
 
@@ -137,7 +137,8 @@ def load_images(
     unreadable: list[tuple[str, str]] = []
     for i, path in enumerate(files):
         try:
-            images[len(kept)] = decode(path.read_bytes(), transform=preprocess.resize).pixels
+            image = decode(read_bytes(path), transform=preprocess.resize, min_side=preprocess.min_side)
+            images[len(kept)] = image.pixels
         except (ImageError, OSError) as error:
             unreadable.append((str(path.relative_to(folder)), str(error)))
         else:

@@ -13,8 +13,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model.images.png import MAX_TEXT_BYTES
 from model.images.provenance import exif, generators
-from model.images.provenance.blocks import MAX_TEXT_BYTES, Block, LimitError, read_blocks
+from model.images.provenance.blocks import Block, LimitError, read_blocks
 from model.images.provenance.c2pa import ManifestError, read_manifests, read_store
 from model.images.provenance.generators import MAX_NAME_CHARACTERS, digital_source_type
 from model.images.provenance.xmp import SOURCE_TYPE_PROPERTIES, read_xmp

@@ -5,13 +5,13 @@ T.81, RFC 9649 (WebP), TIFF 6.0, IPTC IIM 4.2, ISO 16684-3 (XMP in files), C2PA 
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from model.images.png import MAX_TEXT_BYTES, read_keyword, read_text
 from model.images.provenance.generators import KEYS
 
-MAX_TEXT_BYTES = 1 << 20  # of a text, of XMP and of Exif; what follows is not read
+# Of a text, of XMP and of Exif, what follows MAX_TEXT_BYTES is not read.
 MAX_BLOCKS = 20_000  # chunks or segments
 MAX_MANIFEST_BYTES = 4 << 20  # of C2PA, thumbnails included
 
@@ -86,21 +86,14 @@ def _png_blocks(data: bytes) -> Iterator[Block]:
 
 
 def _png_text(name: bytes, content: bytes) -> Iterator[Block]:
-    keyword, _, text = content.partition(b"\0")
-    key = keyword[:80].decode("latin-1")
+    key = read_keyword(content)
     if key != _XMP_IN_PNG and key not in KEYS:
         return
-    compressed = name == b"zTXt"
-    if name == b"iTXt":  # compression flag and method, language, translated keyword
-        compressed, text = text[:1] == b"\1", b"".join(text[2:].split(b"\0", 2)[2:])
-    elif compressed:
-        text = text[1:]
-    try:
-        text = zlib.decompressobj().decompress(text, MAX_TEXT_BYTES) if compressed else text
-    except zlib.error:
+    text = read_text(name, content)
+    if text is None:
         yield Block("damaged", b"")
-        return
-    yield Block("xmp", text) if key == _XMP_IN_PNG else Block("text", text, f"png:{key}")
+    else:
+        yield Block("xmp", text) if key == _XMP_IN_PNG else Block("text", text, f"png:{key}")
 
 
 def _jpeg_blocks(data: bytes) -> Iterator[Block]:

@@ -2,7 +2,8 @@
 
 import struct
 
-from model.images.provenance.blocks import MAX_MANIFEST_BYTES, MAX_TEXT_BYTES
+from model.images.png import MAX_TEXT_BYTES
+from model.images.provenance.blocks import MAX_MANIFEST_BYTES
 
 MAX_TAGS, MAX_DIRECTORIES = 512, 4  # of Exif; cameras write up to 100 tags
 

@@ -1,4 +1,3 @@
-import io
 import struct
 import time
 import zlib
@@ -11,9 +10,9 @@ from PIL import Image
 
 from model.images.decode import DecodedImage, ImageLimits, decode
 from model.images.errors import BrokenImageError, ImageError, ImageTooLargeError
-from model.images.structure import MAX_CHUNKS, check_structure
+from model.images.structure import check_structure
 from model.images.tiff import MAX_RATIONALS, MAX_TAGS, read_tags
-from tests.abuse.pictures import PICTURES, RATIONAL, chunk, grey, number, png, tiff
+from tests.abuse.pictures import PICTURES, RATIONAL, grey, number, tiff
 from tests.pictures import encode, noise
 
 PIXELS = 25_000_000
@@ -21,7 +20,6 @@ REFUSED = {  # the others are decoded: what makes them large is left out
     "jpeg_empty_scans.jpeg",
     "jpeg_exif_segments.jpeg",
     "jpeg_small_segments.jpeg",
-    "png_exif_rationals.png",
     "png_small_chunks.png",
     "png_small_data.png",
     "png_tall.png",
@@ -35,6 +33,8 @@ REFUSED = {  # the others are decoded: what makes them large is left out
     "tiff_rationals.tiff",
     "tiff_jpeg_scans.tiff",
     "tiff_backward_bits.tiff",
+    "avif_large_frame.avif",
+    "avif_many_extents.avif",
     "webp_canvas.webp",
     "webp_chunks.webp",
 }
@@ -46,7 +46,7 @@ def test_hostile_pictures_cost_no_more_than_others(name: str) -> None:
     data = PICTURES[name]()
     begun = time.process_time()
     try:
-        decode(data, transform=lambda pixels: pixels[:1, :1])
+        decode(data, transform=lambda image: np.asarray(image.crop((0, 0, 1, 1))))
         refused = False
     except ImageError:
         refused = True
@@ -54,57 +54,10 @@ def test_hostile_pictures_cost_no_more_than_others(name: str) -> None:
     assert refused == (name in REFUSED)
 
 
-def stored(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def test_a_png_without_its_metadata_has_the_same_pixels() -> None:
-    for mode in ("1", "L", "P", "RGB", "RGBA", "LA"):
-        info = {"icc_profile": bytes(50_000), "dpi": (72, 72)}
-        data = encode(Image.fromarray(noise(2, 60, 40)).convert(mode), **info)
-        stripped = check_structure(data, PIXELS).stripped
-        assert b"iCCP" in data
-        assert b"iCCP" not in stripped
-        np.testing.assert_array_equal(stored(stripped), stored(data))
-
-
-@pytest.mark.parametrize("default", [False, True])
-def test_of_an_apng_the_first_frame_stays(default: bool) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
-    data = encode(frames[0], save_all=True, append_images=frames[1:], default_image=default)
-    assert b"acTL" in data
-    assert tuple(decode(data).pixels[0, 0]) == (255, 0, 0)
-
-
-def test_the_orientation_in_a_pngs_texts_stays() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    raw = b"Exif\0\0" + exif.tobytes()[6:]
-    profile = f"\nexif\n{len(raw):8}\n{raw.hex()}\n".encode()
-    texts = [
-        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)),
-        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b'<x tiff:Orientation="6"/>'),
-        chunk(b"eXIf", exif.tobytes()[6:]),
-    ]
-    plain = encode(noise(0, 40, 20))
-    for text in texts:
-        for at in (33, len(plain) - 12):  # before the pixels, and after them
-            picture = decode(plain[:at] + text + plain[at:])
-            assert (picture.width, picture.height) == (20, 40)
-
-
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_a_large_profile_is_no_reason_to_refuse(file_format: str) -> None:
     data = encode(noise(), file_format, icc_profile=np.random.default_rng(0).bytes(2_000_000))
     assert decode(data).pixels.shape == (32, 32, 3)
-
-
-def test_many_chunks_of_pixels_are_sound() -> None:
-    rows = zlib.compress(bytes(97 * 32), 0)
-    data = png(32, 32, *(chunk(b"IDAT", rows[at : at + 1]) for at in range(len(rows))))
-    assert len(rows) < MAX_CHUNKS
-    assert decode(data).pixels.sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import errno
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import ClassVar
 
 from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -22,7 +24,7 @@ from model.images.errors import (
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER = "1"
+RETRY_AFTER = {"Retry-After": "1"}
 
 
 class Problem(Exception):
@@ -30,6 +32,7 @@ class Problem(Exception):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     slug = "internal-error"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, **members: object) -> None:
         super().__init__(detail)
@@ -50,9 +53,15 @@ class TooLargeProblem(Problem):
 
 
 class UnsupportedProblem(Problem):
-    """The file format is not supported."""
+    """The format of the file, or of the request's body, is not supported."""
 
     status, slug = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format"
+
+
+class ContentEncodingProblem(UnsupportedProblem):
+    """The request's body is compressed or otherwise encoded (RFC 9110, section 15.5.16)."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}
 
 
 class BrokenProblem(Problem):
@@ -65,12 +74,14 @@ class NotReadyProblem(Problem):
     """The model is not loaded, or does not answer."""
 
     status, slug = HTTPStatus.SERVICE_UNAVAILABLE, "not-ready"
+    headers = RETRY_AFTER
 
 
 class BusyProblem(Problem):
     """A queue is full."""
 
     status, slug = HTTPStatus.TOO_MANY_REQUESTS, "busy"
+    headers = RETRY_AFTER
 
 
 class StalledProblem(Problem):
@@ -118,8 +129,7 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
         response = _problem_response(error.status, error.slug, error.detail, **error.members)
-        if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            response.headers["Retry-After"] = RETRY_AFTER
+        response.headers.update(error.headers)
         return response
 
     @app.errorhandler(ImageError)
@@ -144,7 +154,8 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         if isinstance(error, RequestEntityTooLarge):
-            return problem(TooLargeProblem("the upload has more bytes or parts than allowed; send less"))
+            most = request.max_content_length
+            return problem(TooLargeProblem(f"the request's body may have {most} bytes at most; send less"))
         code = error.code or 500
         slug = HTTP_STATUS_CODES.get(code, "error").lower().replace(" ", "-")
         response = _problem_response(code, slug, error.description or "")

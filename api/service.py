@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from flask import current_app, g
+from PIL import Image
 
 from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullError
 from api.errors import BusyProblem, DeadlineProblem, NotReadyProblem
@@ -18,6 +19,7 @@ from model.engines.engine import EngineInfo
 from model.images.decode import ImageLimits, decode
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
+from model.ood import domain
 from model.predictor import Decision, Prediction
 
 EXTENSION = "cifake"  # the key in Flask's `app.extensions`
@@ -57,14 +59,8 @@ class InputPicture(NamedTuple):
     resampled: bool
 
     def domain(self, result: PicturePrediction) -> tuple[bool | None, str | None]:
-        """Whether the picture is in the model's domain, None if unknown, and the reason why it is not.
-
-        `size`: it had to be resampled, and the OOD detector cannot judge by what is left of its detail.
-        `content`: the detector finds it unlike the training data.
-        """
-        if self.resampled:
-            return False, "size"
-        return result.in_domain, "content" if result.in_domain is False else None
+        """Whether the picture is in the model's domain, and why it is not: see `model.ood.domain`."""
+        return domain(result.in_domain, self.resampled)
 
 
 class Service:
@@ -96,12 +92,12 @@ class Service:
         """Decode a file and resize it for the network. Arguments and errors: model.images.decode."""
         resampled = False
 
-        def fit(pixels: np.ndarray) -> np.ndarray:
+        def fit(image: Image.Image) -> np.ndarray:
             nonlocal resampled
-            pixels, resampled = self.predictor.preprocess.fit(pixels)
+            pixels, resampled = self.predictor.preprocess.fit(image)
             return pixels
 
-        image = decode(data, self.limits, fit, deadline, always_wait)
+        image = decode(data, self.limits, fit, deadline, always_wait, self.predictor.preprocess.min_side)
         return InputPicture(image.pixels, image.width, image.height, resampled)
 
     def predict(

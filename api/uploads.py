@@ -3,6 +3,8 @@
 import base64
 import binascii
 import io
+import json
+import re
 import select
 import socket
 import tempfile
@@ -12,13 +14,35 @@ from typing import IO
 
 from flask import Request, request
 
-from api.errors import BadRequestProblem, DeadlineProblem, StalledProblem, TooLargeProblem
+from api.errors import (
+    BadRequestProblem,
+    ContentEncodingProblem,
+    DeadlineProblem,
+    StalledProblem,
+    TooLargeProblem,
+    UnsupportedProblem,
+)
+from api.forms import FORM, FormParser, check_fields
+from api.parameters import quoted
 
 # Bytes that a form or JSON adds to a picture: boundaries, headers, names.
 ENCODING_OVERHEAD = 64 << 10
 # Forms up to this size are kept in memory; the files of larger ones share one temporary file.
 SPOOL_BYTES = 1 << 20
 URL_SAFE = str.maketrans("-_", "+/")
+# What a body is, by its first bytes, that belongs under another Content-Type. No picture begins so.
+OTHER_BODY = re.compile(
+    rb"""(?P<json>(?:\xef\xbb\xbf)?\s*(?:\{(?!\\)|\[\s*["{\[]))
+    |(?P<urlencoded>[\w%+.\[\]-]{1,64}=[!-~\s]*\Z)
+    |(?P<multipart>--[^\r\n]+\r?\nContent-)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+OTHER_BODIES = {
+    "json": "JSON: send it with the header Content-Type: application/json",
+    "urlencoded": "an urlencoded form: send the picture as the multipart field `file` (curl -F file=@NAME) "
+    "or as the body (curl --data-binary @NAME)",
+    "multipart": f"a multipart form: let the client that writes it set the Content-Type {FORM}; boundary=...",
+}
 
 
 class RequestBody(io.RawIOBase):
@@ -94,10 +118,18 @@ class FormFile(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
+    def readall(self) -> bytes:
+        """The rest of the file in one read; the base class reads 8 KB at a time."""
+        self._shared_file.seek(self._start + self._position)
+        data = self._shared_file.read(max(0, self._size - self._position))
+        self._position += len(data)
+        return data
+
 
 class UploadRequest(Request):
-    """A request whose form files share one file descriptor."""
+    """A request whose form files share one file descriptor, and whose malformed form is a Problem."""
 
+    form_data_parser_class = FormParser
     _shared_file: IO[bytes] | None = None
 
     def _get_file_stream(
@@ -121,7 +153,15 @@ class UploadRequest(Request):
 
 
 def limit_upload(max_bytes: int, deadline: float) -> None:
-    """Limit the size and time (by time.monotonic()) of the current request's body, before it is read."""
+    """Limit the size and time (by time.monotonic()) of the current request's body, before it is read.
+
+    Raises ContentEncodingProblem if the body is compressed: its size would say nothing.
+    """
+    coding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip()
+    if coding.lower() not in ("", "identity"):
+        raise ContentEncodingProblem(
+            f"the body has the Content-Encoding {quoted(coding)}: send it as it is, without this header"
+        )
     request.max_content_length = max_bytes
     request.environ["wsgi.input"] = RequestBody(request.environ["wsgi.input"], deadline)
 
@@ -145,15 +185,17 @@ def read_picture(max_bytes: int, deadline: float) -> bytes:
 
     The content type of other bodies is ignored: `curl --data-binary` sends one of a form. Raises Problem.
     """
-    if request.mimetype == "multipart/form-data":
+    if request.mimetype == FORM:
         limit_upload(max_bytes + ENCODING_OVERHEAD, deadline)
         data = _from_form()
-    elif request.mimetype == "application/json":
+    elif request.is_json:  # application/json, with any parameters, and application/*+json
         limit_upload(max_bytes * 4 // 3 + ENCODING_OVERHEAD, deadline)
         data = _from_json()
     else:
         limit_upload(max_bytes + 1, deadline)  # a chunked body is truncated to that, and rejected below
         data = request.get_data(cache=False)
+        if other := OTHER_BODY.match(data, 0, 1024):
+            raise UnsupportedProblem(f"this body is {OTHER_BODIES[other.lastgroup or '']}")
     if not data:
         raise BadRequestProblem(
             "there is no picture in this request: send it as the multipart field `file`, as the body, "
@@ -165,21 +207,28 @@ def read_picture(max_bytes: int, deadline: float) -> bytes:
 
 
 def _from_form() -> bytes:
+    check_fields("file")
     files = request.files.getlist("file")
-    if len(files) != 1:
-        fields = ", ".join(sorted({*request.files, *request.form})) or "none"
-        raise BadRequestProblem(
-            f"send exactly one picture in the multipart field `file`, as a file; there were {len(files)} "
-            f"(fields sent: {fields}); several pictures go to /batch"
-        )
+    if len(files) > 1:
+        raise BadRequestProblem(f"send exactly one picture, not {len(files)}; several pictures go to /batch")
     return files[0].read()
 
 
 def _from_json() -> bytes:
+    data = request.get_data(cache=False)
+    if not data:
+        return data
     try:
-        content = request.get_json(cache=False)
+        content = json.loads(data)
     except RecursionError as error:
         raise BadRequestProblem("the JSON is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise BadRequestProblem(
+            f"the JSON is not {error.encoding.upper()}: {error.reason} at byte {error.start}; the bytes of a "
+            "picture go with another Content-Type, such as image/png"
+        ) from error
+    except ValueError as error:
+        raise BadRequestProblem(f"the JSON is malformed: {error}") from error
     text = content.get("file") if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise BadRequestProblem('the JSON must be {"file": "<the picture in base64, or as a data URL>"}')

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -10,6 +12,7 @@ from model.files import atomic_write, folder_lock
 from model.metadata import Label
 
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_NUMBER = re.compile("[0-9]+")
 
 Row = tuple[str, float]
 """File name and P(REAL) in [0, 1] of an image."""
@@ -40,9 +43,13 @@ def validate_positive_class(name: str) -> Label:
 def encode(rows: Iterable[Row], positive_class: Label = "REAL") -> bytes:
     """The file's JSON, `[{"image_id": "1.png", "prediction": 0.00025}, ...]`, in natural sort order.
 
-    `prediction` is the probability of `positive_class`, rounded to six digits.
+    `prediction` is the probability of `positive_class`, rounded to six digits. Raises ValueError if two rows
+    have the same name.
     """
-    ordered = sorted(rows, key=lambda row: natural_key(row[0]))
+    ordered = sorted(((image_id(name), p) for name, p in rows), key=lambda row: natural_key(row[0]))
+    counts = Counter(name for name, _ in ordered)
+    if len(counts) < len(ordered):
+        raise ValueError(f"two pictures are named {max(counts, key=lambda name: counts[name])!r}")
     return json.dumps(
         [
             {"image_id": name, "prediction": round(p if positive_class == "REAL" else 1 - p, 6)}
@@ -70,17 +77,30 @@ def write(folder: Path, team: str, body: bytes, unreadable: list[tuple[str, str]
 
 def unreadable_rows(unreadable: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """(name, reason) as JSON objects."""
-    return [{"image_id": name, "error": reason} for name, reason in unreadable]
+    return [{"image_id": image_id(name), "error": reason} for name, reason in unreadable]
 
 
-def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Natural sort key: 2.png comes before 10.png."""
-    return [_number_or_text(part) for part in re.findall(r"\d+|\D+", name)]
+def image_id(name: str) -> str:
+    """A file's name as text that is valid in JSON (RFC 8259, section 8.2).
+
+    Python decodes bytes that are not UTF-8 to surrogates (PEP 383); then the name is taken as Latin-1.
+    """
+    try:
+        encoded = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte, as Windows allows in names
+        encoded = name.encode("utf-8", "surrogatepass")
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        return encoded.decode("latin-1")
 
 
-def _number_or_text(part: str) -> tuple[bool, int, str]:
-    if not part[0].isdecimal():
-        return True, 0, part
-    # Of two numbers without leading zeros the longer one is the larger; int() refuses very long ones.
-    digits = part.lstrip("0")
-    return False, len(digits), digits
+def natural_key(name: str) -> str:
+    """Natural sort key: 2.png comes before 10.png. It is not longer than three times the name."""
+    return _NUMBER.sub(_number_key, name)
+
+
+def _number_key(number: re.Match[str]) -> str:
+    # Numbers come before text. Of two without leading zeros the one with more digits is the larger.
+    digits = number[0].lstrip("0")
+    return f"\0{chr(min(len(digits), sys.maxunicode))}{digits}"

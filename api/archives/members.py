@@ -5,15 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
-from typing import IO, Protocol
+from typing import Protocol
 
 from api.errors import BadRequestProblem, BrokenProblem, Problem, TooLargeProblem
 
-ZIP_MAGIC, GZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
-NESTED_MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\xfd7zXZ", b"BZh")
-# Files that file managers add to archives.
-SYSTEM_FILES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+ZIP_MAGIC, TAR_MAGIC = (b"PK\x03\x04", b"PK\x05\x06"), b"ustar"
+GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
+UNREAD_MAGIC = {"7z": b"7z\xbc\xaf\x27\x1c", "RAR": b"Rar!", "CAB": b"MSCF\0\0\0\0"}
+NESTED_MAGIC = (*ZIP_MAGIC, GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC, ZSTD_MAGIC, *UNREAD_MAGIC.values())
 CHUNK_BYTES = 1 << 16  # read or decompressed between two checks of the deadline
 # OSErrors that damaged bytes can cause: a seek to an offset before the file, or too far behind it.
 _DATA_ERRNOS = (None, errno.EINVAL, errno.EOVERFLOW)
@@ -37,10 +36,10 @@ class FileSource(Protocol):
     """The files of an archive or a form; they can be iterated more than once."""
 
     def iter_files(self, max_bytes: int | None = None) -> Iterator[tuple[str, bytes]]:
-        """(base name, bytes) of each file, without folders and system files; one at a time is in memory.
+        """(path, bytes) of each file, without folders and system files; one at a time is in memory.
 
-        max_bytes: read only the first bytes of each file. Raises Problem (400, 413, 415 or 422) and, past the
-        deadline, TimeoutError.
+        path: relative, separated by `/`, without surrogates, and not empty. max_bytes: read only the first
+        bytes of each file. Raises Problem (400, 413, 415 or 422) and, past the deadline, TimeoutError.
         """
         ...
 
@@ -53,8 +52,6 @@ def parsing_errors() -> Iterator[None]:
     """
     try:
         yield
-    except _ServerError as error:
-        raise error.error from None
     except (Problem, TimeoutError, MemoryError):
         raise
     except Exception as error:
@@ -65,14 +62,6 @@ def parsing_errors() -> Iterator[None]:
 
 def _is_server_error(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno not in _DATA_ERRNOS
-
-
-class _ServerError(Exception):
-    """Wraps an OSError of the server, which `zipfile` would report as a damaged archive."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 def broken(reason: str) -> BrokenProblem:
@@ -86,38 +75,6 @@ def check_time(deadline: float) -> None:
         raise TimeoutError("the archive was not read in time")
 
 
-class LimitedFile:
-    """Wraps a file for `zipfile`: reads raise past the deadline, or for more than `max_bytes` at once."""
-
-    def __init__(self, file: IO[bytes], max_bytes: int, deadline: float) -> None:
-        self._file, self._max_bytes, self._deadline = file, max_bytes, deadline
-        self.seek, self.tell = file.seek, file.tell
-
-    def read(self, size: int = -1) -> bytes:
-        check_time(self._deadline)
-        if size > self._max_bytes:
-            raise TooLargeProblem(f"the archive has a header of {size} bytes; {self._max_bytes} are allowed")
-        try:
-            data = self._file.read(size if size >= 0 else self._max_bytes + 1)
-        except OSError as error:
-            raise (_ServerError(error) if _is_server_error(error) else error) from error
-        if len(data) > self._max_bytes:
-            raise TooLargeProblem(
-                f"the archive has a header of more than the {self._max_bytes} bytes allowed"
-            )
-        return data
-
-    def seekable(self) -> bool:
-        return True
-
-
-def check_name(name: str) -> None:
-    """Raises BadRequestProblem for path traversal."""
-    path = PureWindowsPath(name)  # accepts both slashes, and detects drives
-    if path.drive or path.root or ".." in path.parts or "\0" in name:
-        raise BadRequestProblem(f"the archive holds the unsafe path {name!r}; pack it with plain names")
-
-
 def check_size(name: str, size: int, limits: ArchiveLimits) -> None:
     """Raises TooLargeProblem for a file over the limit of a picture."""
     if size > limits.file_bytes:
@@ -126,17 +83,15 @@ def check_size(name: str, size: int, limits: ArchiveLimits) -> None:
         )
 
 
-def is_system_file(name: str) -> bool:
-    """Whether the file is hidden, or was added by a file manager."""
-    path = PureWindowsPath(name)
-    return bool(SYSTEM_FILES.intersection(path.parts)) or path.name.startswith(".")
-
-
-def checked_file(name: str, data: bytes) -> tuple[str, bytes]:
-    """(base name, bytes). Raises BadRequestProblem for a nested archive."""
-    if data.startswith(NESTED_MAGIC) or data[257:262] == b"ustar":
+def check_content(name: str, data: bytes) -> None:
+    """Raises BadRequestProblem for a nested archive."""
+    if data.startswith(NESTED_MAGIC) or data[257:262] == TAR_MAGIC:
         raise BadRequestProblem(f"{name!r} is an archive within the archive; pack the pictures themselves")
-    return PureWindowsPath(name).name, data
+
+
+def not_a_file(name: str) -> BadRequestProblem:
+    """The archive has an entry that is neither a file nor a folder."""
+    return BadRequestProblem(f"{name!r} is a link or device; pack the files themselves")
 
 
 def too_many_files(limits: ArchiveLimits) -> TooLargeProblem:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from PIL import Image
 
 from api.errors import BadRequestProblem
+from api.parameters import check_query
 from api.service import current_service
 from api.uploads import read_picture
 from model.images.provenance import read_provenance
@@ -21,6 +22,7 @@ blueprint = Blueprint("predict", __name__)
 def predict() -> Response:
     """The label of one picture, its confidence, P(REAL), and whether the picture is in the model's domain."""
     service = current_service()
+    check_query("abstain", "explain", "provenance")
     abstain, explain, provenance = _abstain_threshold(), _wants_explanation(), _wants_provenance()
     deadline = service.deadline()
     data = read_picture(service.settings.max_image_bytes, deadline)

@@ -1,7 +1,11 @@
+import base64
+import gzip
 import io
+import json
 import os
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -105,6 +109,110 @@ def test_many_large_files_share_one_descriptor(tmp_path: Path) -> None:
     assert len(response.json) == 40
     assert len({row["prediction"] for row in response.json}) == 1
     assert open_files[0] - before < 8
+
+
+BASE64 = base64.b64encode(encode(noise())).decode()
+JSON = json.dumps({"file": BASE64}).encode()
+FORM_BODY = b"--X\r\nContent-Disposition: form-data; name=file\r\n\r\nx\r\n--X--"
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "words"),
+    [
+        (
+            b'{"file": "x"',
+            "application/json",
+            400,
+            "the JSON is malformed: Expecting ',' delimiter: line 1 column",
+        ),
+        (b'{\n  "file": x}', "application/json", 400, "line 2 column 11"),
+        (b'{"file": ' + b"1" * 5000 + b"}", "application/json", 400, "the JSON is malformed"),
+        (b"", "application/json", 400, "no picture in this request"),
+        (b"file=x", "application/json", 400, "the JSON is malformed"),
+        (
+            b'{"file": "\xe9"}',
+            "application/json",
+            400,
+            "the JSON is not UTF-8: invalid continuation byte at byte 10",
+        ),
+        (encode(noise()), "application/json", 400, "a picture go with another Content-Type"),
+        (
+            JSON,
+            "text/plain",
+            415,
+            "this body is JSON: send it with the header Content-Type: application/json",
+        ),
+        (JSON, "text/json", 415, "this body is JSON"),
+        (JSON, "image/png", 415, "this body is JSON"),
+        (JSON, URLENCODED, 415, "this body is JSON"),
+        (JSON, None, 415, "this body is JSON"),
+        (b"\xef\xbb\xbf\n{ 'file': 'x' }", URLENCODED, 415, "this body is JSON"),
+        (b"[" + JSON + b"]", URLENCODED, 415, "this body is JSON"),
+        (
+            b"file=" + quote(BASE64).encode(),
+            URLENCODED,
+            415,
+            "this body is an urlencoded form: send the picture",
+        ),
+        (b"image=" + BASE64.encode(), URLENCODED, 415, "an urlencoded form"),
+        (b"file=ball.png&explain=gradcam", None, 415, "an urlencoded form"),
+        (BASE64.encode(), URLENCODED, 415, "base64 text"),
+        (b"iVBORw0KGgo" + b"A" * 100 + b"==", URLENCODED, 415, "base64 text"),
+        (FORM_BODY, "image/png", 415, "this body is a multipart form"),
+        (FORM_BODY, "multipart/mixed; boundary=X", 415, "this body is a multipart form"),
+        (b"{\\rtf1 text", "text/plain", 415, "PNG, JPEG"),
+        (b"[section]", "text/plain", 415, "PNG, JPEG"),
+        (b"", URLENCODED, 400, "no picture in this request"),
+    ],
+)
+def test_bodies_that_are_something_else(
+    body: bytes, content_type: str | None, status: int, words: str, client: FlaskClient
+) -> None:
+    response = client.post("/predict", data=body, content_type=content_type)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    assert words in response.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"],
+)
+def test_content_types_of_json(content_type: str, client: FlaskClient) -> None:
+    for body in (JSON, b"\xef\xbb\xbf" + JSON):
+        assert client.post("/predict", data=body, content_type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("content_type", [URLENCODED, "text/plain", "application/octet-stream", None])
+def test_a_picture_of_any_content_type(kind: str, content_type: str | None, client: FlaskClient) -> None:
+    assert client.post("/predict", data=encode(noise(), kind), content_type=content_type).status_code == 200
+
+
+def test_a_picture_whose_size_looks_like_text(client: FlaskClient) -> None:
+    bmp = b"BM=" + encode(noise(), "BMP")[3:]
+    assert client.post("/predict", data=bmp, content_type=URLENCODED).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/batch?team=x"])
+@pytest.mark.parametrize("send_as", ["form", "body", "json"])
+@pytest.mark.parametrize("coding", ["gzip", "BR", "gzip, identity", "base64"])
+def test_encoded_bodies_are_refused(coding: str, send_as: str, path: str, client: FlaskClient) -> None:
+    content: dict[str, object] = {
+        "form": {"data": {"file": (io.BytesIO(b"x"), "x.png")}},
+        "body": {"data": gzip.compress(encode(noise()))},
+        "json": {"json": {"file": BASE64}},
+    }[send_as]
+    response = client.post(path, headers={"Content-Encoding": coding}, **content)
+    assert (response.status_code, response.mimetype) == (415, "application/problem+json")
+    assert response.headers["Accept-Encoding"] == "identity"
+    assert f"the Content-Encoding `{coding}`" in response.json["detail"]
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_the_identity_encoding_is_none(coding: str, client: FlaskClient) -> None:
+    headers = {"Content-Encoding": coding}
+    assert client.post("/predict", data=encode(noise()), headers=headers).status_code == 200
 
 
 def test_deeply_nested_json(client: FlaskClient) -> None:

@@ -114,7 +114,7 @@ TRUNCATED = {kind: encode(noise(0, 64, 64), kind)[:-400] for kind in ("PNG", "JP
         (TRUNCATED["JPEG"], 422, "cut short"),
         (encode(noise(0, 600, 600), "JPEG"), 413, "600x600 pixels"),
         (b"x" * 250_000, 413, "less|smaller"),
-        (b"", 400, "no picture|exactly one"),
+        (b"", 400, "no picture"),
     ],
 )
 def test_bad_pictures(send: Send, data: bytes, status: int, words: str, client: FlaskClient) -> None:
@@ -129,10 +129,8 @@ def test_bad_pictures(send: Send, data: bytes, status: int, words: str, client: 
     ("arguments", "words"),
     [
         ({}, "no picture"),
-        ({"data": {"picture": (io.BytesIO(b"x"), "x.png")}}, "fields sent: picture"),
-        ({"data": {"file": "not a file"}, "content_type": "multipart/form-data"}, "as a file"),
-        ({"data": b"x", "content_type": "multipart/form-data"}, "multipart field `file`"),
-        ({"data": "{", "content_type": "application/json"}, ""),
+        ({"data": {"picture": (io.BytesIO(b"x"), "x.png")}}, "no form field `picture`: known: `file`"),
+        ({"data": {"file": "not a file"}, "content_type": "multipart/form-data"}, "without a file name"),
         ({"json": ["x"]}, "the JSON must be"),
         ({"json": {"image": "x"}}, "the JSON must be"),
         ({"json": {"file": 7}}, "the JSON must be"),

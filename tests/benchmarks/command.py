@@ -4,27 +4,31 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.load import Request
-from tests.benchmarks.rounds import measure, table
-from tests.benchmarks.servers import Contender
+from tests.benchmarks.rounds import Entry, measure, table
 
 
-def parser(name: str) -> argparse.ArgumentParser:
-    """A parser with the common options."""
+def parser(name: str, connections: Sequence[int] = ()) -> argparse.ArgumentParser:
+    """A parser with the common options; with --connections if it has a default."""
     options = argparse.ArgumentParser(f"python -m tests.benchmarks.{name}")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=5, help="of each measurement")
     options.add_argument("--json", type=Path, help="write every measurement there")
+    if connections:
+        options.add_argument("--connections", type=int, nargs="+", default=connections)
     return options
 
 
-def run(name: str, contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int]) -> None:
-    """Measure, print a table relative to the first contender, and write all rows if --json is given."""
-    wanted = parser(name)
-    wanted.add_argument("--connections", type=int, nargs="+", default=connections)
-    options = wanted.parse_args()
-    rows = measure(contenders, options.connections, options.seconds, options.rounds)
-    print("\n" + table(rows, contenders[0][0].name))
+def run(options: argparse.Namespace, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Measure, print a table relative to the first contender for each picture, and return all rows.
+
+    They are written as well if --json is given.
+    """
+    rows = measure(entries, options.connections, options.seconds, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
+    for picture in dict.fromkeys(row["picture"] for row in rows):
+        of_picture = [row for row in rows if row["picture"] == picture]
+        print(f"\n{picture}\n\n{table(of_picture, entries[0][0].name)}")
+    return rows

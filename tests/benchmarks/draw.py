@@ -60,4 +60,7 @@ if __name__ == "__main__":
     parser.add_argument("rows", type=Path, help="what a comparison wrote with --json")
     parser.add_argument("out", type=Path, help="the PNG")
     options = parser.parse_args()
-    draw(json.loads(options.rows.read_text()), options.out)
+    rows = json.loads(options.rows.read_text())
+    if len({row["picture"] for row in rows}) > 1:
+        parser.error(f"{options.rows} has several pictures; measure one, by --picture")
+    draw(rows, options.out)

@@ -1,4 +1,4 @@
-"""Comparison with other frameworks, all with this project's checkpoint, engine and preprocessing:
+"""Comparison with other frameworks, all with this project's checkpoint and engine:
 `python -m tests.benchmarks.frameworks`. They are in the dependency group `benchmarks`.
 
 Each runs one process per core with one engine thread; all are slower with fewer processes. Access logs are
@@ -6,12 +6,13 @@ enabled, as they are by default.
 """
 
 import sys
+from typing import Any
 
 from model.engines.cpus import available_cpus
-from tests.benchmarks.command import run
+from tests.benchmarks.command import parser, run
 from tests.benchmarks.load import form
+from tests.benchmarks.pictures import PICTURES
 from tests.benchmarks.servers import Contender, ours
-from tests.pictures import encode, noise
 
 APPS = "tests.benchmarks.contenders"
 CPUS = str(available_cpus())
@@ -45,7 +46,22 @@ OTHERS = [
     ),
 ]  # fmt: skip
 
+
+def prediction(answer: Any) -> float:
+    """That of a service's answer; BentoML's is a list of one."""
+    return (answer[0] if isinstance(answer, list) else answer)["prediction"]
+
+
 if __name__ == "__main__":
-    picture = encode(noise())
-    contenders = [(one, form(one.upload or "file", picture)) for one in [ours(), *OTHERS]]
-    run("frameworks", contenders, connections=(1, 8, 32, 128))
+    wanted = parser("frameworks", connections=(1, 8, 32, 128))
+    wanted.add_argument("--picture", choices=PICTURES, nargs="+", default=["small"], help="what is posted")
+    options = wanted.parse_args()
+    files = {name: PICTURES[name]() for name in options.picture}
+    contenders = [ours(), *OTHERS]
+    rows = run(
+        options,
+        [(one, {name: form(one.upload, *file) for name, file in files.items()}) for one in contenders],
+    )
+    for name in files:
+        found = [prediction(row["answer"]) for row in rows if row["picture"] == name]
+        print(f"{name}: predictions from {min(found)} to {max(found)}")

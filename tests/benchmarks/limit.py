@@ -9,7 +9,6 @@ import json
 import statistics
 import sys
 import time
-import urllib.request
 import zipfile
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from model.images.decode import decode
 from model.predictor import Predictor
 from tests.benchmarks.command import parser
-from tests.benchmarks.load import form, load
+from tests.benchmarks.load import ask, form, load
 from tests.benchmarks.servers import Contender, ours, running
 from tests.pictures import encode, noise
 
@@ -55,12 +54,8 @@ def archive(files: list[bytes]) -> bytes:
 def batch_seconds(url: str, packed: bytes) -> float:
     """Seconds that /batch takes for an archive."""
     request = form("archive", packed, "x.zip", "application/zip")
-    asked = urllib.request.Request(
-        url + "/batch?team=x", request.body, {"Content-Type": request.content_type}
-    )
     start = time.monotonic()
-    with urllib.request.urlopen(asked, timeout=600) as response:
-        assert len(json.load(response)) == PICTURES
+    assert len(ask(url + "/batch?team=x", request)) == PICTURES
     return time.monotonic() - start
 
 

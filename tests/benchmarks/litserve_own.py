@@ -17,7 +17,7 @@ from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from model.metadata import CheckpointMetadata
 from model.network import build_network
 from model.tensors import to_arrays
-from tests.benchmarks.command import run
+from tests.benchmarks.command import parser, run
 from tests.benchmarks.load import Request
 from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
@@ -48,9 +48,10 @@ def posted(name: str) -> Request:
 
 
 if __name__ == "__main__":
+    options = parser("litserve_own", connections=(50,)).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "resnet18.pth"
         untrained(model)
         service = ours(CIFAKE_MODEL=str(model), CIFAKE_THREADS="50")
-        others = [(one, posted("image_data")) for one in (LITSERVE, FASTAPI)]
-        run("litserve_own", [(service, posted("file")), *others], connections=(50,))
+        others = [(one, {"224x224": posted("image_data")}) for one in (LITSERVE, FASTAPI)]
+        run(options, [(service, {"224x224": posted("file")}), *others])

@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SCRIPT = """
 wrk.method = "POST"
@@ -66,6 +68,13 @@ def form(field: str, picture: bytes, name: str = "x.png", kind: str = "image/png
     )
     body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
     return Request(body, f"multipart/form-data; boundary={boundary}")
+
+
+def ask(url: str, request: Request) -> Any:
+    """The JSON that one request is answered with. Raises urllib.error.HTTPError for an error status."""
+    posted = urllib.request.Request(url, request.body, {"Content-Type": request.content_type})
+    with urllib.request.urlopen(posted, timeout=600) as response:
+        return json.load(response)
 
 
 def load(url: str, request: Request, connections: int, seconds: int) -> Load:

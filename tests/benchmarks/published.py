@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks.command import run
+from tests.benchmarks.command import parser, run
 from tests.benchmarks.load import form
 from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
@@ -17,4 +17,5 @@ PUBLISHED = Contender(
 
 if __name__ == "__main__":
     request = form("file", encode(noise()))
-    run("published", [(ours(), request), (PUBLISHED, request)], connections=(1, 8, 32, 128))
+    options = parser("published", connections=(1, 8, 32, 128)).parse_args()
+    run(options, [(one, {"small": request}) for one in (ours(), PUBLISHED)])

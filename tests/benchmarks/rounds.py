@@ -1,53 +1,80 @@
 """Repeated measurements of all contenders, interleaved so that other load affects all of them."""
 
+import math
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.benchmarks.load import Load, Request, load
+from tests.benchmarks.load import Load, Request, ask, load
 from tests.benchmarks.servers import Contender, running
+
+PAUSE = 1  # seconds, in which the requests are answered that wrk abandons when its time is over
+
+Entry = tuple[Contender, Mapping[str, Request]]
+"""A contender, and by the name of each picture the request that posts it."""
 
 
 def measure(
-    contenders: Sequence[tuple[Contender, Request]], connections: Sequence[int], seconds: int, rounds: int
+    entries: Sequence[Entry], connections: Sequence[int], seconds: int, rounds: int
 ) -> list[dict[str, Any]]:
-    """One row for each contender, number of connections and round.
+    """One row for each contender, picture, number of connections and round.
 
-    Each is started anew in each round and runs alone: some keep the machine busy while they wait.
+    Each is started anew in each round and runs alone: some keep the machine busy while they wait. Raises
+    urllib.error.HTTPError if a contender refuses a picture.
     """
     rows: list[dict[str, Any]] = []
     for number in range(rounds):
-        for contender, request in contenders:
+        for contender, requests in entries:
             with running(contender) as server:
-                load(server.url + contender.path, request, 8, 2)  # warm-up
-                for count in connections:
-                    found: Load = load(server.url + contender.path, request, count, seconds)
-                    rows.append(
-                        {
-                            "name": contender.name,
-                            "connections": count,
-                            "round": number,
-                            "megabytes": server.megabytes(),
-                            "started": server.started,
-                            **vars(found),
-                        }
-                    )
-                    print(
-                        f"{contender.name:24} {count:4} at once  {found.rate:8.1f} a second  "
-                        f"p50 {found.p50:8.2f} ms  p99 {found.p99:8.2f} ms  failed {found.failed}",
-                        flush=True,
-                    )
+                url = server.url + contender.path
+                for picture, request in requests.items():
+                    answer = ask(url, request)
+                    load(url, request, 8, 2)  # warm-up
+                    for count in connections:
+                        time.sleep(PAUSE)
+                        found: Load = load(url, request, count, seconds)
+                        rows.append(
+                            {
+                                "name": contender.name,
+                                "picture": picture,
+                                "connections": count,
+                                "round": number,
+                                "megabytes": server.megabytes(),
+                                "started": server.started,
+                                "answer": answer,
+                                **vars(found),
+                            }
+                        )
+                        print(
+                            f"{contender.name:24} {picture:8} {count:4} at once  {found.rate:8.1f} a second  "
+                            f"p50 {found.p50:8.2f} ms  p99 {found.p99:8.2f} ms  "
+                            f"busy {found.busy}  failed {found.failed}",
+                            flush=True,
+                        )
     return rows
 
 
 def ratios(rows: list[dict[str, Any]], first: str) -> dict[tuple[str, int], list[float]]:
-    """By other contender and connections: `first`'s rate over its own, round by round."""
+    """By other contender and connections: `first`'s rate over its own, round by round; infinite over 0."""
     by = {(row["name"], row["connections"], row["round"]): row["rate"] for row in rows}
     found: dict[tuple[str, int], list[float]] = {}
     for (name, count, number), value in by.items():
         if name != first:
-            found.setdefault((name, count), []).append(by[first, count, number] / value)
+            found.setdefault((name, count), []).append(
+                by[first, count, number] / value if value else math.inf
+            )
     return found
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, with the least and the most."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def digits(rate: float) -> str:
+    """A rate without decimals, or with one below 100."""
+    return f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 
 def table(rows: list[dict[str, Any]], first: str) -> str:
@@ -62,12 +89,9 @@ def table(rows: list[dict[str, Any]], first: str) -> str:
                 figure: statistics.median(row[figure] for row in mine)
                 for figure in ("rate", "p50", "p99", "megabytes", "started")
             }
-            spread = against.get((name, count))
-            ratio = "1"
-            if spread:
-                ratio = f"{statistics.median(spread):.2f} ({min(spread):.2f} to {max(spread):.2f})"
+            ratio = spread(against[name, count]) if (name, count) in against else "1"
             lines.append(
-                f"| {count} | {name} | {median['rate']:.0f} | {median['p50']:.1f} | {median['p99']:.1f} "
+                f"| {count} | {name} | {digits(median['rate'])} | {median['p50']:.1f} | {median['p99']:.1f} "
                 f"| {median['megabytes']:.0f} | {median['started']:.1f} | {ratio} |"
             )
     return "\n".join(lines)

@@ -21,13 +21,13 @@ START_SECONDS = 180
 @dataclass(frozen=True)
 class Contender:
     """command: what starts it, `{port}` where its port goes. path: what is posted to. ready: what answers 200
-    once it is ready. upload: the multipart field that takes the picture; None where it takes JSON."""
+    once it is ready. upload: the multipart field that takes the picture, unless it takes JSON."""
 
     name: str
     command: tuple[str, ...]
     path: str = "/predict"
     ready: str = "/readyz"
-    upload: str | None = "file"
+    upload: str = "file"
     environment: dict[str, str] = field(default_factory=dict)
 
 

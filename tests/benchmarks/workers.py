@@ -4,7 +4,7 @@
 """
 
 from model.engines.cpus import available_cpus
-from tests.benchmarks.command import run
+from tests.benchmarks.command import parser, run
 from tests.benchmarks.load import form
 from tests.benchmarks.servers import Contender, ours
 from tests.pictures import encode, noise
@@ -32,4 +32,5 @@ if __name__ == "__main__":
     ]
     request = form("file", encode(noise()))
     distinct = {one.name: one for one in configurations}.values()  # on one core some are equal
-    run("workers", [(one, request) for one in distinct], connections=(1, 32))
+    options = parser("workers", connections=(1, 32)).parse_args()
+    run(options, [(one, {"small": request}) for one in distinct])

@@ -64,7 +64,9 @@ def test_a_truncated_picture_is_broken(file_format: str, share: float) -> None:
 
 
 def test_transform_is_applied_and_the_size_is_the_original() -> None:
-    picture = decode(encode(noise(0, 3000, 2000), "JPEG"), transform=lambda image: np.asarray(image)[::1000, ::1000])
+    picture = decode(
+        encode(noise(0, 3000, 2000), "JPEG"), transform=lambda image: np.asarray(image.reduce(1000))
+    )
     assert picture.pixels.shape == (2, 3, 3)
     assert (picture.width, picture.height) == (3000, 2000)
 
@@ -167,7 +169,7 @@ def test_queue_limit() -> None:
     def wait(ignore_queue_limit: bool) -> None:
         outcomes.append(
             decode(
-                LARGE, ignore_queue_limit=ignore_queue_limit, transform=lambda image: np.asarray(image)[:1, :1]
+                LARGE, ignore_queue_limit=ignore_queue_limit, transform=lambda image: np.asarray(image)[0]
             ).width
         )
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 # Bytes of a request body that are buffered before a thread is assigned; most pictures are smaller.
 READ_AHEAD_BYTES = 1 << 16
+# Bytes that gunicorn gets at once: it copies all that it holds at each read of the application.
+RECEIVE_BYTES = 1 << 17
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|$)")
 LAST_CHUNK = b"0\r\n\r\n"
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ")
@@ -103,7 +105,7 @@ class ClientSocket(socket.socket):
             raise TimeoutError("the client took too long to send its request")
         self.settimeout(timeout)
         try:
-            return super().recv(size, flags)
+            return super().recv(min(size, RECEIVE_BYTES), flags)
         finally:
             self.setblocking(False)
 

@@ -35,6 +35,7 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 LARGE_BYTES = 6_000_000
 MAX_WAITING = 8  # threads that wait to decode a large image
 READ_BYTES = 1 << 14  # bytes that a decoder reads between two checks of the deadline
+QUICK_PIXELS = 100_000  # a JPEG or PNG of no more is decoded in a few milliseconds, without such checks
 # JPEGs are decoded at these fractions; at an eighth, the rounding of whole blocks changes more.
 JPEG_FRACTIONS = (4, 2)
 UNSUPPORTED = re.compile(r"unsupported|not supported|cannot handle|unknown .*(?:mode|compression)", re.I)
@@ -145,7 +146,8 @@ def decode(
     try:
         structure = check_structure(data, limits.pixels)
         stripped = structure.stripped
-        file = io.BytesIO(stripped) if deadline == math.inf else _DeadlineReader(stripped, deadline)
+        quick = structure.pixels is not None and structure.pixels <= QUICK_PIXELS
+        file = io.BytesIO(stripped) if quick else _DeadlineReader(stripped, deadline)
         with Image.open(file, formats=[*FORMATS, *heic_formats(data)]) as image:
             if image.width * image.height > limits.pixels or max(image.size) > limits.side:
                 raise ImageTooLargeError(f"{image.width}x{image.height} pixels: {_too_large(limits)}")

@@ -33,6 +33,7 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
 class Structure:
     """stripped: the file without metadata, which could be damaged; it decodes to the same pixels.
 
+    pixels: width times height of a JPEG or PNG, None for other formats.
     bytes_per_pixel: memory that decoding takes per pixel of the result, and extra_bytes in addition.
     orientation: of Exif, 1 to 8; None where the decoder of the format sees to it.
     check_data: None, or a check that takes as long as decoding. Raises ImageError.
@@ -42,6 +43,7 @@ class Structure:
     bytes_per_pixel: int = 0
     extra_bytes: int = 0
     orientation: int | None = None
+    pixels: int | None = None
     check_data: Callable[[], None] | None = None
 
 
@@ -57,7 +59,8 @@ def check_structure(data: bytes, pixels: int) -> Structure:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         png = read_png(data)
         memory = _RGB if data[25:26] == bytes([_PNG_RGB]) else _OTHER
-        return Structure(png.stripped, memory, orientation=read_orientation(png.exif, png.xmp))
+        area = int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])
+        return Structure(png.stripped, memory, 0, read_orientation(png.exif, png.xmp), area)
     if data.startswith((b"GIF87a", b"GIF89a")):
         first_frame_offset(data)
         return Structure(data, _OTHER, orientation=NORMAL)
@@ -83,6 +86,7 @@ def _check_jpeg(data: bytes, pixels: int) -> Structure:
         _RGB if jpeg.frame[9:10] == bytes([3]) else _OTHER,
         _COEFFICIENTS * jpeg.pixels if scans > 1 else 0,
         read_orientation(jpeg.exif, jpeg.xmp),
+        jpeg.pixels,
         None if jpeg.ended else partial(check_rows, jpeg),
     )
 

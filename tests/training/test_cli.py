@@ -1,28 +1,37 @@
 """Arguments and error messages of the command line."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from model import SHIPPED
+from model import ROOT, SHIPPED
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
-from training import cli, commands
+from tests.trees import hackathon_tree
+from training import cli
+from training.fitting.precision import PrecisionOption
+from training.fitting.recipe_names import RECIPE_NAMES
+from training.fitting.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "--data", "nowhere", "--out", "x.pth"], "there is no folder nowhere"),
-        (["train", "--data", "nowhere", "--out", "."], ". is a folder"),
-        (["train", "--data", "nowhere", "--out", "x.resume"], ".resume is the extension of a run's state"),
+        (["train", "--data", "nowhere", "--out", "."], "there is no folder nowhere"),
+        (["train", "--data", "nowhere", "--out", "run", "--lr", "nan"], "learning_rate must be a number"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--resume"], "nothing to resume: there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--init", "nowhere.pth"], "there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--device", "abacus"], "abacus"),
         (["merge", "nowhere"], "has no real_cifake_images/"),
         (["infer", "nowhere", "--team", "x"], "there is no folder nowhere"),
         (["infer", ".", "--team", "../x"], "a team's name is"),
+        (["predict", "nowhere"], "no picture could be read"),
+        (["predict", ".", "--model", "nowhere.pth"], "there is no file"),
         (["audit", "nowhere"], "there is no folder nowhere"),
         (["plots", "nowhere"], "not a run folder"),
         (["submission", "--team", "x"], "data/hackathon has no real_cifake_images/"),
@@ -133,7 +142,7 @@ def test_ctrl_c(
     monkeypatch.chdir(tmp_path)
     if started:
         (tmp_path / "x.resume").touch()
-    monkeypatch.setattr(commands, {"plots": "plot"}.get(name, name), interrupt)
+    monkeypatch.setattr(cli, "load_command", lambda name: interrupt)
     arguments = [name]
     for action in COMMANDS[name]._actions:
         if not action.option_strings:
@@ -143,6 +152,55 @@ def test_ctrl_c(
     assert cli.main(arguments) == 130
     hint = "; train --resume continues after the last complete epoch" if started and name == "train" else ""
     assert capsys.readouterr().err == f"stopped{hint}\n"
+
+
+def test_there_is_a_function_for_each_command() -> None:
+    assert all(callable(cli.load_command(name)) for name in COMMANDS)
+
+
+def test_recipes_are_those_of_the_recipes_module() -> None:
+    assert list(RECIPE_NAMES) == list(RECIPES)
+    for name in ("train", "crossvalidate"):
+        text = COMMANDS[name].format_help()
+        assert all(f"{recipe} " in text and summary in text for recipe, summary in RECIPE_NAMES.items())
+
+
+def test_precisions_are_those_of_the_precision_module() -> None:
+    [choices] = [action.choices for action in COMMANDS["train"]._actions if action.dest == "precision"]
+    assert tuple(choices or ()) == get_args(PrecisionOption)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_each_option_is_explained_with_its_default(command: argparse.ArgumentParser) -> None:
+    for action in command._actions:
+        if not action.option_strings or action.dest == "help":
+            continue
+        assert action.help, action.dest
+        if action.nargs != 0 and not action.required and action.default is not None:
+            assert "default: " in action.help, action.dest
+
+
+HEAVY = ("torch", "torchvision", "matplotlib", "sklearn", "scipy", "pptx", "openvino")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["merge", "{tree}"], ["merge", "nowhere"]]
+)
+def test_what_needs_no_heavy_library_imports_none(arguments: list[str], tmp_path: Path) -> None:
+    tree = hackathon_tree(tmp_path / "tree", 2)
+    program = f"""
+import sys
+from training import cli
+try:
+    cli.main({[one.format(tree=tree) for one in arguments]!r})
+except SystemExit:
+    pass
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,24 @@
 """The commands, run as from the command line on small data sets."""
 
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from model.architecture import Architecture
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from tests.pictures import encode
+from model.network import build_network
+from tests.pictures import encode, noise
 from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli
 from training.evaluation.ood_images import KINDS
 from training.fitting.recipes import RECIPES
+from training.submission.origin import read_origin
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +41,8 @@ def test_train_and_evaluate_on_a_cifake_tree(tmp_path: Path, capsys: pytest.Capt
     assert "dropped 1 that are in the test split too, 0 repeats and 2 with both labels" in printed
     assert "with both labels: REAL/both.png, FAKE/both.png" in errors
     assert "31 pictures to train on, 8 to validate with" in printed
-    assert "on validation, Calibration(temperature=" in printed
+    assert "Not calibrated: there are 8 validation pictures, and calibration takes 1000" in printed
+    assert "on validation:\npictures   8\n" in printed
     assert "Label 1 means REAL in this model's training data." in printed
     checkpoint = Checkpoint.load(out)
     assert checkpoint.metadata.recipe["name"] == "cifake"
@@ -43,7 +50,7 @@ def test_train_and_evaluate_on_a_cifake_tree(tmp_path: Path, capsys: pytest.Capt
     assert checkpoint.metadata.data["training"]["pictures"] == 31
     assert checkpoint.metadata.data["dropped_contradictions"] == 2
     assert checkpoint.metadata.metrics["validation"]["pictures"] == 8
-    assert checkpoint.metadata.calibration.temperature > 0
+    assert checkpoint.metadata.calibration == Calibration()
     for name in ("history.csv", "metrics.json", "loss_curve.png", "accuracy_curve.png", "confusion.png"):
         assert (out.parent / name).is_file()
 
@@ -100,11 +107,145 @@ def test_hackathon_from_merge_to_submission(
     for one, other in zip(as_fake, as_real, strict=True):
         assert one["prediction"] == pytest.approx(1 - other["prediction"], abs=2e-6)
 
+    capsys.readouterr()
+    assert cli.main(["submission", "--team", "x"]) == 1
+    error = capsys.readouterr().err
+    assert "they are P(REAL), and the run's label 1 means FAKE. Run `python -m training infer" in error
+    assert f"--team x --positive FAKE --model {out} --out outputs`, or insist with --force" in error
+    assert not Path("outputs/x_submission.zip").exists()
+    assert cli.main(["submission", "--team", "x", "--force"]) == 0
+    with zipfile.ZipFile("outputs/x_submission.zip") as archive:
+        readme = archive.read("README.md").decode()
+    assert "Packed with --force, although the predictions do not fit the run" in " ".join(readme.split())
+
+    assert cli.main([*infer, "--positive", "FAKE"]) == 0
     assert cli.main(["submission", "--team", "x"]) == 0
     with zipfile.ZipFile("outputs/x_submission.zip") as archive:
         assert "x_presentation.pptx" in archive.namelist()
+        readme = archive.read("README.md").decode()
+    assert "--force" not in readme
+    assert "0 of the 8 validation pictures stand in the initial weights' training data." in readme
     assert cli.main(["plots", "runs/hackathon"]) == 0
     assert "reliability.png" in capsys.readouterr().out
+
+
+def test_unreadable_test_pictures_are_left_out_or_given_a_prediction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(encode(noise(1)))
+    (folder / "2.png").write_bytes(b"not a picture")
+    infer = ["infer", str(folder), "--team", "x", "--out", str(out), "--device", "cpu", "--positive", "FAKE"]
+    for missing, names in (([], ["1.png"]), (["--missing", "0.7"], ["1.png", "2.png"])):
+        assert cli.main([*infer, *missing]) == 0
+        rows = json.loads((out / "x_prediction.json").read_text())
+        assert [row["image_id"] for row in rows] == names
+        warning = "warning: 1 unreadable pictures have the prediction 0.7" in capsys.readouterr().err
+        assert warning is bool(missing)
+    assert rows[1]["prediction"] == 0.7
+    origin = read_origin(out / "x_prediction.json", (out / "x_prediction.json").read_bytes())
+    assert origin is not None
+    assert (origin.missing, origin.positive_class) == (1, "FAKE")
+
+
+def test_what_label_1_means_in_a_bare_state_dict_is_assumed_until_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare, tree = tmp_path / "bare.pth", hackathon_tree(tmp_path / "data", 3, test=1)
+    torch.save(build_network(Architecture("imagenet", "linear")).state_dict(), bare)
+    out = ["--out", str(tmp_path / "out"), "--model", str(bare), "--device", "cpu"]
+    assert cli.main(["audit", str(tree), *out]) == 0
+    assert "REAL is assumed" in capsys.readouterr().out
+    infer = ["infer", str(tree / "test_images"), "--team", "x", *out]
+    answers = []
+    for label_1, told in (([], "REAL is assumed"), (["--label-1", "FAKE"], "Label 1 means FAKE")):
+        assert cli.main([*infer, *label_1]) == 0
+        assert told in capsys.readouterr().out
+        answers += json.loads((tmp_path / "out" / "x_prediction.json").read_text())
+    assert answers[0]["prediction"] == pytest.approx(1 - answers[1]["prediction"], abs=2e-6)
+    assert cli.main(["infer", str(tree / "test_images"), "--team", "x", "--label-1", "FAKE"]) == 1
+    assert "has a record of what label 1 means, REAL: leave --label-1 out" in capsys.readouterr().err
+
+
+def test_overrides_are_recorded_and_a_broken_run_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree, out = cifake_tree(tmp_path / "cifake"), tmp_path / "run"
+    train = ["train", "--data", str(tree), "--out", str(out), "--device", "cpu"]
+    out.mkdir()
+    state = out / "cifake_model.resume"
+    state.write_bytes(b"of an interrupted run")
+    assert cli.main(train) == 1
+    assert "is of an interrupted run: continue it with --resume, or delete it" in capsys.readouterr().err
+    assert state.read_bytes() == b"of an interrupted run"
+    state.unlink()
+    assert cli.main([*train, "--epochs", "2", "--batch-size", "4", "--lr", "0.01", "--seed", "3"]) == 0
+    recipe = Checkpoint.load(out / "cifake_model.pth").metadata.recipe
+    assert (recipe["batch_size"], recipe["learning_rate"], recipe["seed"]) == (4, 0.01, 3)
+    assert [list(cycle) for cycle in recipe["lr_cycles"]] == [[32, 32]]
+    assert not state.exists()
+
+
+def test_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["recipes"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("recipe ")
+    assert [row.split()[0] for row in rows] == list(RECIPES)
+
+
+def test_predict_answers_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, report = tmp_path / "pictures", tmp_path / "report.json"
+    (folder / "below").mkdir(parents=True)
+    (folder / "small.png").write_bytes(encode(noise(1)))
+    (folder / "below" / "large.jpg").write_bytes(encode(noise(2, 80, 60), "JPEG"))
+    (folder / "cut.png").write_bytes(encode(noise(3))[:50])
+    single = folder / "small.png"
+    assert cli.main(["predict", str(single)]) == 0
+    assert "\nall: 1 picture; " in capsys.readouterr().out
+    options = ["--json", str(report), "--precision", "f32", "--device", "cpu"]
+    assert cli.main(["predict", str(folder), str(single), str(tmp_path / "nowhere.png"), *options]) == 0
+    printed, errors = capsys.readouterr()
+    assert errors == ""
+    table, summary = printed.split("\n\n")[1:]
+    assert [row.split()[0] for row in table.splitlines()] == [
+        "file",
+        "cut.png",
+        "small.png",
+        "below/large.jpg",
+        "small.png",
+        "nowhere.png",
+    ]
+    below, total = summary.splitlines()
+    assert below.startswith(f"{folder}: 2 pictures and 1 unreadable file; ")
+    assert total.startswith("all: 3 pictures and 2 unreadable files; ")
+    assert ", 1 out of it by size, " in total
+
+    written = json.loads(report.read_text())
+    assert written["engine"] == "OpenVINO f32 on cpu"
+    assert [Path(row["file"]).name for row in written["files"] if "unreadable" in row] == [
+        "cut.png",
+        "nowhere.png",
+    ]
+    assert [row["out_of_domain_reason"] for row in written["files"] if row.get("width") == 80] == ["size"]
+    [of_folder] = written["folders"]
+    assert (of_folder["folder"], of_folder["pictures"], of_folder["unreadable"]) == (str(folder), 2, 1)
+    assert (written["all"]["pictures"], written["all"]["unreadable"]) == (3, 2)
+
+
+@pytest.mark.parametrize("arguments", [["nowhere.png"], ["empty"], ["nowhere.png", "empty", "pipe.png"]])
+def test_predict_fails_where_nothing_can_be_read(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    os.mkfifo("pipe.png")
+    assert cli.main(["predict", *arguments, "--json", "report.json"]) == 1
+    printed, errors = capsys.readouterr()
+    unreadable = len([name for name in arguments if name != "empty"])
+    assert printed.count("  unreadable: ") == unreadable
+    assert errors == "error: no picture could be read: give pictures, or folders of them\n"
+    assert json.loads((tmp_path / "report.json").read_text())["all"]["unreadable"] == unreadable
 
 
 def test_quantise_measures_on_the_validation_pictures(

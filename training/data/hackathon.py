@@ -20,7 +20,7 @@ from training.data.labelled_images import (
     picture_files,
     subfolder,
 )
-from training.data.reports import truncate_list
+from training.data.reports import truncate_list, write_json
 
 CLASS_LABELS = {"real": 1, "fake": 0}
 MAX_LISTED = 10
@@ -138,6 +138,17 @@ def meta_rows(examples: list[Example]) -> list[dict[str, Any]]:
         for one in examples
         if one.index is not None and one.detector_label is not None
     ]
+
+
+def write_meta(root: Path) -> str:
+    """Write `train_meta.json` into a hackathon tree. Returns what was found, as text. Raises DataError."""
+    examples, issues = list_examples(get_tree(root))
+    rows, path = meta_rows(examples), root / "train_meta.json"
+    write_json(path, rows)
+    return "\n".join(
+        [describe(issues)] * bool(issues)
+        + [f"{len(rows)} rows for {len(examples)} pictures written to {path}"]
+    )
 
 
 def load(tree: Tree, preprocess: Preprocess, target: Target = "folder") -> tuple[LabelledImages, DataIssues]:

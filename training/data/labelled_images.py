@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from model.images.decode import decode
 from model.images.errors import ImageError
 from model.images.preprocess import Preprocess
+from training.data.errors import DataError as DataError
 from training.data.files import SUFFIXES, read_bytes
 
 LABELS = {"REAL": 1, "FAKE": 0}
-
-
-class DataError(Exception):
-    """The data cannot be used for training or evaluation; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +203,8 @@ def folds(pictures: LabelledImages, count: int, seed: int) -> Iterator[tuple[Lab
 
     Raises DataError if a class has fewer than `count` pictures.
     """
+    from sklearn.model_selection import StratifiedKFold  # its import takes a second
+
     if np.bincount(pictures.labels, minlength=2).min() < count:
         raise DataError(f"{count} folds need {count} different pictures of each class")
     splits = StratifiedKFold(count, shuffle=True, random_state=seed)

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from model.files import atomic_write, check_writable
@@ -17,6 +18,15 @@ def check_files(*paths: Path | None) -> None:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, not a file")
         check_writable(path.parent)
+
+
+@contextmanager
+def torch_writes(path: Path) -> Iterator[None]:
+    """Raise OSError where `torch.save` cannot write `path`; it raises RuntimeError when a disk is full."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(f"{path} could not be written, is the disk full? {error}") from error
 
 
 def write_json(path: Path, report: object) -> None:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 from scipy.stats import binomtest
 
-from model.files import atomic_write
 from model.metadata import THRESHOLD, CheckpointMetadata
 from training.data.labelled_images import LABELS, LabelledImages
 from training.data.reports import write_csv
+from training.evaluation.contact_sheet import contact_sheet
 
 MIN_AGREEMENT = 0.75  # labels are unclear if the agreement is from 1 - this to this
 MIN_NOISE_RATE = 0.01  # labels are noisy if the noise rate is above this
-COLUMNS, SIDE, CAPTION = 10, 96, 28  # of the contact sheet: pictures in a row, pixels, pixels
 NO_VALIDATION_ERROR = "The noise rate is unknown: the checkpoint has no record of its validation error."
 CLASS_NAMES = {label: name for name, label in LABELS.items()}
 
@@ -32,6 +30,7 @@ class Audit:
     noise_rate: estimated share, in [0, 1], of single wrong labels, with its 95 % interval, corrected for the
         model's own errors and for an inversion; None if it is unknown.
     reason: why the noise rate is unknown, as a sentence; empty if it is known.
+    predictions: P(REAL) of each picture by the model, float64 of shape (N,).
     label_error_probability: probability by the model that each label is wrong, float64 of shape (N,),
         corrected for an inversion.
     """
@@ -41,6 +40,7 @@ class Audit:
     inverted: bool
     noise_rate: float | None
     noise_rate_interval: tuple[float, float] | None
+    predictions: np.ndarray
     label_error_probability: np.ndarray
     reason: str = ""
 
@@ -107,7 +107,14 @@ def audit(predictions: np.ndarray, labels: np.ndarray, model_error: float | None
         least, noise_rate, most = (max(0.0, (d - model_error) / (1 - 2 * model_error)) for d in disagreement)
         noise_rate_interval = (least, most)
     return Audit(
-        agree / count, (low, high), inverted, noise_rate, noise_rate_interval, label_error_probability, reason
+        agree / count,
+        (low, high),
+        inverted,
+        noise_rate,
+        noise_rate_interval,
+        predictions,
+        label_error_probability,
+        reason,
     )
 
 
@@ -127,21 +134,19 @@ def write_report(folder: Path, pictures: LabelledImages, result: Audit, count: i
     rows = ([names[i], labels[i], f"{probability[i]:.6f}"] for i in order)
     write_csv(folder / "audit.csv", ["name", "label", "label_error_probability"], rows)
     first = order[:count].tolist()
-    captions = [(Path(names[i]).name, f"not {CLASS_NAMES[labels[i]]}? {probability[i]:.0%}") for i in first]
+    captions = [
+        caption(names[i], int(labels[i]), float(result.predictions[i]), result.inverted) for i in first
+    ]
     contact_sheet(folder / "audit.png", [pictures.images[i] for i in first], captions)
     return first
 
 
-def contact_sheet(path: Path, images: list[np.ndarray], captions: list[tuple[str, str]]) -> None:
-    """A PNG of pictures, each RGB uint8 of shape (H, W, 3), ten in a row, with two lines of text each."""
-    rows = -(-len(images) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (SIDE + 8) + 8, rows * (SIDE + CAPTION + 8) + 8), "white")
-    draw = ImageDraw.Draw(sheet)
-    for position, (image, lines) in enumerate(zip(images, captions, strict=True)):
-        x = 8 + position % COLUMNS * (SIDE + 8)
-        y = 8 + position // COLUMNS * (SIDE + CAPTION + 8)
-        sheet.paste(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
-        for line, text in enumerate(lines):
-            draw.text((x, y + SIDE + 2 + line * 12), text[:17], fill="black")
-    with atomic_write(path) as file:
-        sheet.save(file, "PNG")
+def caption(name: str, label: int, prediction: float, inverted: bool) -> list[str]:
+    """The lines below a picture: its file, what its label says, what the model says.
+
+    name: with its folder. label: 1 = REAL, 0 = FAKE as in the data. prediction: P(REAL) by the model.
+    inverted: whether REAL and FAKE are swapped in the whole data set, so that the label means the other.
+    """
+    answer = CLASS_NAMES[int(prediction >= THRESHOLD)]
+    meaning = f", means {CLASS_NAMES[1 - label]}" if inverted else ""
+    return [name, f"folder: {CLASS_NAMES[label]}{meaning}", f"model: {answer}, P(REAL) {prediction:.4f}"]

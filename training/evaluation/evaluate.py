@@ -48,7 +48,10 @@ def describe_extra(metrics: dict[str, Any]) -> str:
 def describe_positive_class(checkpoint: CheckpointMetadata) -> str:
     """What label 1 means in a checkpoint's training data, as a sentence."""
     if "label_1" not in checkpoint.data:  # a bare state dict
-        return "The checkpoint has no record of what label 1 means in its training data; REAL is assumed."
+        return (
+            "The checkpoint has no record of what label 1 means in its training data; REAL is assumed. "
+            "`audit` with labels that you trust tells whether it is, and --label-1 FAKE says that it is not."
+        )
     text = f"Label 1 means {checkpoint.positive_class} in this model's training data"
     return (
         f"{text}; --positive FAKE gives its probability."

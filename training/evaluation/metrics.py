@@ -22,7 +22,6 @@ def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[
         raise ValueError("metrics need one prediction for each label, and pictures of both labels")
     predicted = (predictions >= THRESHOLD).astype(np.uint8)
     correct = int((predicted == labels).sum())
-    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, average="binary", zero_division=0.0
     )
@@ -31,7 +30,7 @@ def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[
     return {
         "pictures": len(labels),
         "accuracy": correct / len(labels),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": list(wilson_interval(correct, len(labels))),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
@@ -44,6 +43,12 @@ def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[
             "FAKE": dict(zip(("REAL", "FAKE"), rows[1], strict=True)),
         },
     }
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share of `hits` in `count`, which is at least 1 (Wilson 1927)."""
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray) -> float:

@@ -5,7 +5,6 @@ They test the OOD detector only, and are used neither in training nor to choose 
 
 from collections.abc import Callable
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -99,6 +98,8 @@ def _chart(random: np.random.Generator, side: int) -> np.ndarray:
 
 def _fractal(random: np.random.Generator, side: int) -> np.ndarray:
     """A Julia set: steps to escape, in one of several colour maps."""
+    from matplotlib import colormaps  # its import takes a second
+
     centre, angle = random.uniform(0.6, 0.9), random.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1.5 : 1.5 : side * 1j, -1.5 : 1.5 : side * 1j]
     z, steps = x + 1j * y, np.zeros((side, side))
@@ -106,7 +107,7 @@ def _fractal(random: np.random.Generator, side: int) -> np.ndarray:
         inside = np.abs(z) < 2
         z[inside] = z[inside] ** 2 + centre * np.exp(1j * angle)
         steps += inside
-    colours = mpl.colormaps[str(random.choice(["viridis", "twilight", "hot", "cubehelix", "prism"]))]
+    colours = colormaps[str(random.choice(["viridis", "twilight", "hot", "cubehelix", "prism"]))]
     return _pixels(colours(steps / steps.max())[..., :3] * 255)
 
 

@@ -1,22 +1,29 @@
 """Plots of a run folder: learning curves, confusion matrix, ROC curve, reliability diagram."""
 
-import csv
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import RocCurveDisplay
+from sklearn.metrics import roc_curve
 
-from model.files import atomic_write
+from model.metadata import THRESHOLD
 from training.data.labelled_images import DataError
-from training.evaluation.metrics import classification_metrics, confidence_bins, expected_calibration_error
+from training.evaluation.figures import Draw, legend_above, save_figure
+from training.evaluation.metrics import (
+    BINS,
+    classification_metrics,
+    expected_calibration_error,
+    wilson_interval,
+)
+from training.evaluation.palette import CLASSES, GREY, INK, PAPER, TRAINING, UNCALIBRATED, VALIDATION
+from training.evaluation.run_folder import Columns, Validation, read_history, read_validation
 
-TRAIN_COLOUR, VAL_COLOUR = "tab:orange", "tab:blue"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BIN_PICTURES = 20  # least number of pictures in a bin of the reliability diagram
+MAX_CONFIDENCE = 0.99999  # at the end of its axis, which is one of log-odds and has no place for 1
 
 
 def plot_run(folder: Path) -> list[Path]:
@@ -25,113 +32,161 @@ def plot_run(folder: Path) -> list[Path]:
     From `history.csv`: loss and accuracy by epoch. From `validation.csv`: confusion matrix, ROC
     curve, reliability diagram. Raises DataError if both files are missing.
     """
-    paths: list[Path] = []
-    if (folder / "history.csv").is_file():
-        history = _columns(folder / "history.csv")
-        paths.append(save_figure(folder / "loss_curve.png", lambda axes: _loss(axes, history)))
-        paths.append(save_figure(folder / "accuracy_curve.png", lambda axes: _accuracy(axes, history)))
-    if (folder / "validation.csv").is_file():
-        rows = _columns(folder / "validation.csv")
-        predictions, labels = rows["prediction"].astype(float), rows["label"].astype(int)
-        metrics = classification_metrics(predictions, labels)
-        paths.append(save_figure(folder / "confusion.png", lambda axes: _confusion(axes, metrics)))
-        paths.append(save_figure(folder / "roc.png", lambda axes: _roc(axes, predictions, labels, metrics)))
-        curves = {
-            name: rows[column].astype(float)
-            for name, column in (("before calibration", "uncalibrated"), ("after", "prediction"))
-            if column in rows  # older runs have no uncalibrated predictions
-        }
-        paths.append(
-            save_figure(folder / "reliability.png", lambda axes: reliability_diagram(axes, curves, labels))
-        )
+    paths = [save_figure(folder / f"{name}.png", draw) for name, draw in run_plots(folder).items()]
     if not paths:
         raise DataError(f"{folder} has neither history.csv nor validation.csv: not a run folder")
     return paths
 
 
-def reliability_diagram(axes: Axes, curves: dict[str, np.ndarray], labels: np.ndarray) -> None:
-    """Accuracy by confidence in bins of equal width (Guo et al. 2017, figure 1).
-
-    curves: name in the legend -> P(REAL) in [0, 1], of shape (N,); the last one's bins have their counts.
-    """
-    axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="perfect calibration")
-    colours = (TRAIN_COLOUR, VAL_COLOUR)[-len(curves) :]
-    for (name, predictions), colour in zip(curves.items(), colours, strict=True):
-        bins = np.stack(confidence_bins(predictions, labels))
-        counts, confidence, correct = bins[:, bins[0] > 0]
-        x, y = confidence / counts, correct / counts
-        ece = expected_calibration_error(predictions, labels)
-        axes.plot(x, y, color=colour, marker="o", label=f"{name}, ECE {ece:.2%}")
-    for point, count in zip(zip(x, y, strict=True), counts, strict=True):
-        axes.annotate(f"{count:.0f}", point, textcoords="offset points", xytext=(5, -12), fontsize=8)
-    axes.set(xlabel="confidence", ylabel="accuracy", title="Reliability diagram (number of pictures)")
-    axes.set_xlim(0.48, 1.02)
-    axes.legend()
+def run_plots(folder: Path) -> dict[str, Draw]:
+    """File name without extension -> the plot, of each plot whose data is in the folder."""
+    plots: dict[str, Draw] = {}
+    history, validation = read_history(folder), read_validation(folder)
+    if history is not None:
+        plots["loss_curve"] = lambda axes: loss_curve(axes, history)
+        plots["accuracy_curve"] = lambda axes: accuracy_curve(axes, history)
+    if validation is not None:
+        metrics = classification_metrics(validation.predictions, validation.labels)
+        curves = {"after calibration": validation.predictions}
+        if validation.uncalibrated is not None:
+            curves = {"before": validation.uncalibrated, "after calibration": validation.predictions}
+        plots["confusion"] = lambda axes: confusion_matrix(axes, validation, metrics)
+        plots["roc"] = lambda axes: roc(axes, validation, metrics)
+        plots["reliability"] = lambda axes: reliability_diagram(axes, curves, validation.labels)
+    return plots
 
 
-def _loss(axes: Axes, history: dict[str, np.ndarray]) -> None:
+def loss_curve(axes: "Axes", history: Columns) -> None:
+    """Loss on training and validation pictures by epoch."""
     _curves(axes, history, "loss")
-    axes.set(ylabel="binary cross-entropy", title="Loss")
+    axes.set(ylabel="binary cross-entropy")
+    axes.set_title("Loss", pad=44)
     axes.set_ylim(bottom=0)
 
 
-def _accuracy(axes: Axes, history: dict[str, np.ndarray]) -> None:
+def accuracy_curve(axes: "Axes", history: Columns) -> None:
+    """Accuracy on training and validation pictures by epoch."""
     _curves(axes, history, "accuracy", scale=100)
-    axes.set(ylabel="accuracy, %", title="Accuracy")
+    axes.set(ylabel="accuracy, %")
+    axes.set_title("Accuracy", pad=44)
 
 
-def _curves(axes: Axes, history: dict[str, np.ndarray], metric: str, scale: float = 1.0) -> None:
-    epochs = history["epoch"].astype(int)
-    for split, name, colour in (
-        ("train", "training", TRAIN_COLOUR),
-        ("validation", "validation", VAL_COLOUR),
-    ):
-        values = history[f"{split}_{metric}"].astype(float) * scale
-        axes.plot(epochs, values, color=colour, marker="o", label=name)
-    axes.set(xlabel="epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+def confusion_matrix(axes: "Axes", validation: Validation, metrics: dict[str, Any]) -> None:
+    """Number and share of pictures by label and answer, in the colour of the label.
 
+    REAL is what is REAL in truth, if the run has a record of it, and else label 1 of the data.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
 
-def _confusion(axes: Axes, metrics: dict[str, Any]) -> None:
-    labels = ("REAL", "FAKE")
-    counts = np.array([[metrics["confusion"][label][predicted] for predicted in labels] for label in labels])
-    axes.imshow(counts, cmap="Blues", vmin=0)
-    for (row, column), count in np.ndenumerate(counts):
-        dark = count > counts.max() / 2
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
-    axes.set(
-        xlabel="predicted label", ylabel="label in the data", title=f"Accuracy {metrics['accuracy']:.2%}"
-    )
-    axes.set_xticks([0, 1], labels)
-    axes.set_yticks([0, 1], labels)
+    counts = metrics["confusion"]
+    turned = {"REAL": "FAKE", "FAKE": "REAL"} if validation.label_1 == "FAKE" else {}
+    for row, label in enumerate(CLASSES):
+        of_label = counts[turned.get(label, label)]
+        colours = LinearSegmentedColormap.from_list(label, [PAPER, CLASSES[label]])
+        for column, answer in enumerate(CLASSES):
+            count = of_label[turned.get(answer, answer)]
+            share = count / sum(of_label.values())
+            axes.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=colours(share))
+            colour = PAPER if share > 0.6 else INK
+            axes.text(column, row, f"{count:,}\n{share:.1%}", ha="center", va="center", color=colour)
+    axes.set(xlabel="answer", ylabel="label", xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
+    axes.set_title(f"Accuracy {metrics['accuracy']:.2%}\n{_meaning(validation)}")
+    axes.set_xticks([0, 1], list(CLASSES))
+    axes.set_yticks([0, 1], list(CLASSES))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     axes.grid(visible=False)
 
 
-def _roc(axes: Axes, predictions: np.ndarray, labels: np.ndarray, metrics: dict[str, Any]) -> None:
-    RocCurveDisplay.from_predictions(labels, predictions, ax=axes, curve_kwargs={"color": VAL_COLOUR})
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
-    axes.set(
-        xlabel="false positive rate", ylabel="true positive rate", title=f"ROC, AUC {metrics['auroc']:.4f}"
+def roc(axes: "Axes", validation: Validation, metrics: dict[str, Any]) -> None:
+    """ROC curve of P(REAL), with its AUROC and the point of the threshold that answers are given by.
+
+    REAL is the same as in `confusion_matrix`.
+    """
+    false_positive_rate, true_positive_rate, _ = roc_curve(
+        validation.is_real, validation.p_real, drop_intermediate=False
     )
-    if legend := axes.get_legend():
-        legend.remove()
+    axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1.5)
+    axes.plot(100 * false_positive_rate, 100 * true_positive_rate, color=VALIDATION, clip_on=False)
+    x, y = (100 * validation.answers_real[validation.is_real == real].mean() for real in (False, True))
+    axes.plot(x, y, color=VALIDATION, marker="o", markersize=12, markeredgecolor=PAPER, clip_on=False)
+    low, high = metrics["auroc_interval"]
+    axes.text(98, 4, f"dot: REAL if\nP(REAL) ≥ {THRESHOLD}", ha="right", va="bottom")
+    axes.set(xlabel="FAKE answered REAL, %", ylabel="REAL answered REAL, %", xlim=(0, 100), ylim=(0, 100))
+    axes.set_title(f"ROC, AUROC {metrics['auroc']:.4f}\n95 % interval {low:.4f} to {high:.4f}")
 
 
-def save_figure(path: Path, draw: Callable[[Axes], None]) -> Path:
-    """Write a PNG of one plot. Returns the path."""
-    # Figure without pyplot, which needs a display and keeps global state.
-    with mpl.rc_context({"font.size": 11, "axes.grid": True, "grid.alpha": 0.3}):
-        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-        draw(figure.add_subplot())
-        with atomic_write(path) as file:
-            figure.savefig(file, format="png", dpi=120)
-    return path
+def reliability_diagram(axes: "Axes", curves: dict[str, np.ndarray], labels: np.ndarray) -> None:
+    """Accuracy by confidence in bins of equally many pictures, with 95 % intervals (Wilson).
+
+    Confidence is on an axis of log-odds, because most of a good model's answers are close to 1.
+    curves: name in the legend -> P(REAL) in [0, 1], of shape (N,); one or two. The ECE in the legend is
+    that of `expected_calibration_error`.
+    """
+    styles = ((UNCALIBRATED, "s"), (VALIDATION, "o"))[-len(curves) :]
+    highest = 0.9
+    for (name, predictions), (colour, marker) in zip(curves.items(), styles, strict=True):
+        x, y, low, high = np.array(list(equal_mass_bins(predictions, labels))).T
+        x = np.minimum(x, MAX_CONFIDENCE)
+        ece = expected_calibration_error(predictions, labels)
+        axes.errorbar(
+            x,
+            100 * y,
+            (100 * (y - low), 100 * (high - y)),
+            color=colour,
+            linestyle="none",
+            marker=marker,
+            elinewidth=2,
+            label=f"{name}: ECE {ece:.2%}",
+        )
+        highest = max(highest, x.max())
+    highest = min(highest + (1 - highest) / 2, MAX_CONFIDENCE)
+    ideal = np.linspace(0.5, highest, 1000)
+    axes.plot(ideal, 100 * ideal, color=GREY, linestyle="--", linewidth=1.5, zorder=1)
+    axes.set_xscale("logit", one_half="0.5")
+    few = (0.5, 0.8, 0.9, 0.97, 0.99, 0.997) if highest < 0.998 else (0.5, 0.9, 0.99, 0.999, 0.9999)
+    ticks = [tick for tick in few if tick <= highest]
+    axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="confidence, % (dashed: perfect)", ylabel="accuracy, %", xlim=(0.48, highest))
+    axes.set_title("Calibration", pad=18 + 26 * len(curves))
+    legend_above(axes, columns=1)
 
 
-def _columns(path: Path) -> dict[str, np.ndarray]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise DataError(f"{path} is empty")
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+def equal_mass_bins(
+    predictions: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[float, float, float, float]]:
+    """(mean confidence, accuracy, ends of its interval) of bins of equally many pictures, by confidence.
+
+    Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural language processing
+    models", EMNLP, arXiv 1508.05154.
+    """
+    predicted = predictions >= THRESHOLD
+    confidence = np.where(predicted, predictions, 1 - predictions)
+    correct = predicted == (labels == 1)
+    count = min(BINS, max(1, len(labels) // BIN_PICTURES))
+    for index in np.array_split(np.argsort(confidence, kind="stable"), count):
+        hits = int(correct[index].sum())
+        yield float(confidence[index].mean()), hits / len(index), *wilson_interval(hits, len(index))
+
+
+def _curves(axes: "Axes", history: Columns, metric: str, scale: float = 1.0) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = history["epoch"].astype(int)
+    for split, name, colour, style in (
+        ("train", "training", TRAINING, "--s"),
+        ("validation", "validation", VALIDATION, "-o"),
+    ):
+        values = history[f"{split}_{metric}"].astype(float) * scale
+        axes.plot(epochs, values, style, color=colour, markevery=-(-len(epochs) // 20), label=name)
+    axes.set(xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(axes)
+
+
+def _meaning(validation: Validation) -> str:
+    """What REAL is, in few words."""
+    if validation.label_1 is None:
+        return "REAL: label 1 of the data"
+    return f"REAL: photographs (label {int(validation.label_1 == 'REAL')})"

@@ -4,8 +4,10 @@ import math
 
 from torch import nn
 
+from training.data.errors import TrainingError
 
-class NotFiniteError(Exception):
+
+class NotFiniteError(TrainingError):
     """A loss, gradient or weight became infinite or NaN, so the current weights are unusable."""
 
 

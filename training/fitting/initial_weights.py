@@ -5,23 +5,28 @@ import math
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 from torch import Tensor, hub
 from torchvision.models import ResNet18_Weights
 
 from model import SHIPPED
 from model.architecture import Architecture
+from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointMetadata
 from model.network import build_network
 from model.predictor import Predictor
 from model.tensors import to_arrays, to_tensors
+from training.data.errors import TrainingError
+from training.data.fingerprints import read_fingerprints
 from training.data.labelled_images import LabelledImages
+from training.fitting.calibration import negate
 from training.fitting.recipes import Recipe
 
 IMAGENET = ResNet18_Weights.IMAGENET1K_V1
 
 
-class InitialWeightsError(Exception):
+class InitialWeightsError(TrainingError):
     """The weights cannot be had, or none of them fits."""
 
 
@@ -35,10 +40,7 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     """
     if init == "none":
         return {}
-    if init == "imagenet":
-        source = _imagenet()
-    else:
-        source = to_tensors(Checkpoint.load(SHIPPED if init == "shipped" else Path(init)).weights)
+    source = _imagenet() if init == "imagenet" else to_tensors(_load(init).weights)
     own = build_network(architecture).state_dict()
     fitting = {
         name: tensor.to(own[name].dtype)
@@ -50,6 +52,36 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     return fitting
 
 
+def seen_fingerprints(init: str) -> np.ndarray | None:
+    """The fingerprints of all pictures that the weights `init` were fitted to, uint64 of shape (N,).
+
+    They are those that were trained on, and those that chose the epoch and the calibration. None if they are
+    not recorded. Raises CheckpointError.
+    """
+    if init == "none":
+        return np.empty(0, np.uint64)
+    if init == "imagenet":
+        return None
+    return read_fingerprints(_path(init), _load(init).metadata.digest)
+
+
+def initial_calibration(init: str, recipe: Recipe, negated: bool) -> Calibration:
+    """The calibration of the weights `init`; the identity if it has none, or another preprocessing.
+
+    negated: whether their last layer was.
+    """
+    if init == "imagenet" or _load(init).metadata.preprocess != recipe.preprocess:
+        return Calibration()
+    calibration = _load(init).metadata.calibration
+    return negate(calibration) if negated else calibration
+
+
+def is_complete(weights: dict[str, Tensor], architecture: Architecture) -> bool:
+    """Whether the weights leave none of the network's to chance."""
+    own = build_network(architecture).state_dict()
+    return all(name in weights for name in own if not name.endswith("num_batches_tracked"))
+
+
 def negate_inverted_head(
     weights: dict[str, Tensor], recipe: Recipe, pictures: LabelledImages, device: str = "auto"
 ) -> tuple[dict[str, Tensor], float]:
@@ -59,8 +91,7 @@ def negate_inverted_head(
     wrong sign. Returns them and the share, in [0, 1], that they are right on as they came. Weights
     without a last layer that fits are returned as they are, with NaN.
     """
-    own = build_network(recipe.architecture).state_dict()
-    if any(name not in weights for name in own if not name.endswith("num_batches_tracked")):
+    if not is_complete(weights, recipe.architecture):
         return weights, math.nan
     metadata = CheckpointMetadata(recipe.architecture, recipe.preprocess)
     checkpoint = Checkpoint(metadata, to_arrays(weights))
@@ -68,7 +99,7 @@ def negate_inverted_head(
     right = float(((z > 0) == (pictures.labels == 1)).mean())
     if right >= 0.5:
         return weights, right
-    *_, matrix, bias = own
+    *_, matrix, bias = build_network(recipe.architecture).state_dict()
     return weights | {name: -weights[name] for name in (matrix, bias)}, right
 
 
@@ -79,6 +110,14 @@ def digest_of(weights: dict[str, Tensor]) -> str:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
+
+
+def _path(init: str) -> Path:
+    return SHIPPED if init == "shipped" else Path(init)
+
+
+def _load(init: str) -> Checkpoint:
+    return Checkpoint.load(_path(init))
 
 
 def _imagenet() -> dict[str, Tensor]:

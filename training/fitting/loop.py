@@ -18,7 +18,9 @@ from model.metadata import CheckpointError
 from model.network import build_network, logits, predict_logits
 from model.predictor import PASS_PIXELS
 from model.tensors import load_tensors
+from training.data.errors import TrainingError
 from training.data.labelled_images import LabelledImages
+from training.data.reports import torch_writes
 from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, total_norm
 from training.fitting.history import Epoch, best_epoch, current_cycle, describe, should_stop_early
@@ -44,7 +46,7 @@ class TrainingResult:
     precision: PrecisionChoice
 
 
-class ResumeError(Exception):
+class ResumeError(TrainingError):
     """There is no saved training state, or it belongs to a run with other settings or data."""
 
 
@@ -207,7 +209,7 @@ def train(
             "best_weights": best_weights,
             **{name: part.state_dict() for name, part in stateful.items()},
         }
-        with atomic_write(state_path) as file:
+        with torch_writes(state_path), atomic_write(state_path) as file:
             torch.save(state, file)
         minutes = sum((size / crop_size) ** 2 for size in recipe.crop_sizes[epoch:]) * row.seconds / 60
         tqdm.write(describe(row) + f"  about {minutes:.0f} min left")
@@ -222,8 +224,8 @@ def load_state(path: Path, settings: dict[str, str]) -> dict[str, Any]:
     except CheckpointError as error:
         raise ResumeError(f"nothing to resume: {error}") from error
     if state.get("version") != STATE_VERSION or "settings" not in state:
-        raise ResumeError(f"{path} was made by another version: train without --resume to start afresh")
+        raise ResumeError(f"{path} was made by another version: delete it to start afresh")
     for name, value in settings.items():
         if state["settings"].get(name) != value:
-            raise ResumeError(f"{path} was made with another {name}: train without --resume to start afresh")
+            raise ResumeError(f"{path} was made with another {name}: delete it to start afresh")
     return state

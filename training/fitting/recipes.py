@@ -1,8 +1,9 @@
 """Recipes: named training configurations."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -72,6 +73,8 @@ class Recipe:
             raise ValueError("distill_weight must be one or more, from 0 to 1")
         if self.distill_weight[0]:
             raise ValueError("distill_weight must be 0 for the first cycle, which has no teachers")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be a number of at least 0, not {self.learning_rate}")
         if self.batch_size < 2:
             raise ValueError("batch_size must be at least 2, for batch norm")
         if not 0 < self.validation_fraction < 1:
@@ -87,6 +90,23 @@ class Recipe:
     @property
     def epochs(self) -> int:
         return len(self.crop_sizes)
+
+    def override(
+        self,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        seed: int | None = None,
+    ) -> "Recipe":
+        """The recipe with other values; None keeps its own.
+
+        Another number of epochs is one cycle of the learning rate, on whole pictures. Raises ValueError.
+        """
+        values = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        if epochs is not None and epochs != self.epochs:
+            changes["lr_cycles"] = ((self.preprocess.size,) * epochs,)
+        return replace(self, **changes)
 
     def locate(self, epoch: int) -> tuple[int, int]:
         """(cycle, epoch in the cycle), both counted from 0, of an epoch counted from 1."""

@@ -1,50 +1,38 @@
 """A training run: from pictures to a run folder, and the same by cross-validation."""
 
+import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model import SHIPPED
-from model.checkpoint import Checkpoint, as_saved
-from model.metadata import CheckpointMetadata, Label
+from model.checkpoint import Checkpoint
+from model.metadata import Label, digest_of
 from model.predictor import Predictor
-from model.tensors import to_arrays
 from training.data.datasets import Dataset
+from training.data.fingerprints import SUFFIX, fingerprints, write_fingerprints
 from training.data.labelled_images import LabelledImages, deduplicate, folds, train_val_split
-from training.data.reports import truncate_list, write_csv, write_json
+from training.data.reports import torch_writes, truncate_list, write_csv, write_json
 from training.evaluation.audit import Audit, audit, validation_error
 from training.evaluation.evaluate import evaluate
 from training.evaluation.ood import fit_detector
-from training.fitting import loop
-from training.fitting.calibration import fit_calibration
+from training.evaluation.validation_overlap import overlap_metrics
+from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit
 from training.fitting.history import write_history
-from training.fitting.initial_weights import initial_weights, negate_inverted_head
+from training.fitting.initial_weights import seen_fingerprints
 from training.fitting.recipes import Recipe
 
-LABEL_CHECK_SAMPLE = 2000
+WEIGHT_BYTES = 45_000_000  # of a ResNet18 in float32
 DETECTOR_SAMPLE = 10_000  # training pictures that the OOD detector is fitted to
 MAX_LISTED = 10
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of a run, besides its recipe and its pictures.
-
-    init: see initial_weights; None for the recipe's own. precision: see training.fitting.precision.
-    """
-
-    init: str | None = None
-    resume: bool = False
-    device: str = "auto"
-    precision: str = "auto"
-
-
 def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_class: Label) -> Checkpoint:
-    """Train and write `out`, and beside it `history.csv`, `metrics.json` and `validation.csv`.
+    """Train and write `out`, and beside it `history.csv`, `metrics.json`, `validation.csv` and fingerprints.
 
     Calibration, OOD detector and metrics are of the weights as saved, in float16; the history of epochs is of
     those in float32. positive_class: the class, REAL or FAKE, of the dataset's label 1.
@@ -54,7 +42,8 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
     training, validation = train_val_split(clean, recipe.validation_fraction, recipe.seed)
     print(f"{len(training)} pictures to train on, {len(validation)} to validate with", flush=True)
     record |= {"training": _summary(training), "validation": _summary(validation)}
-    trained, checkpoint = _fit(recipe, training, validation, state_path(out), options)
+    fitted = fit(recipe, training, validation, state_path(out), options)
+    checkpoint = fitted.checkpoint
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
     _, means = predictor.forward(validation.images)
     _, train_means = predictor.forward(training.subsample(DETECTOR_SAMPLE).images)
@@ -64,25 +53,53 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
         data={"kind": dataset.kind, "label_1": positive_class} | record,
     )
     found = evaluate(Predictor(checkpoint.metadata, predictor.engine), validation, positive_class)
-    checkpoint = checkpoint.with_metadata(metrics={"validation": found.metrics})
-    write_history(trained.history, out.with_name("history.csv"))
+    metrics = {"validation": found.metrics} | overlap_record(
+        fitted.init, fitted.seen, found.predictions, validation.labels
+    )
+    checkpoint = checkpoint.with_metadata(metrics=metrics)
+    write_history(fitted.history, out.with_name("history.csv"))
     _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
-    checkpoint.save(out)
+    with torch_writes(out):
+        checkpoint.save(out)
+    digest = digest_of(out)
+    _write_fingerprints(out, digest, fitted.init, training, validation)
     report = {
+        "model_sha256": digest,
         "recipe": checkpoint.metadata.recipe,
         "data": checkpoint.metadata.data,
-        "best_epoch": trained.best.epoch,
+        "best_epoch": fitted.best_epoch,
         "seconds": round(time.monotonic() - start),
-        "precision": asdict(trained.precision),
+        "precision": asdict(fitted.precision),
+        "notes": fitted.notes,
         **checkpoint.metadata.metrics,
     }
     write_json(out.with_name("metrics.json"), report)
+    state_path(out).unlink()
     return checkpoint
 
 
 def state_path(out: Path) -> Path:
     """Where a run that writes the checkpoint `out` keeps its state."""
     return out.with_suffix(".resume")
+
+
+def checkpoint_path(out: Path) -> Path:
+    """The checkpoint of a run: `out` if that ends in .pth, else `cifake_model.pth` in the folder `out`."""
+    return out if out.suffix == ".pth" else out / "cifake_model.pth"
+
+
+def check_room(recipe: Recipe, out: Path) -> None:
+    """Raise OSError unless the disk has room for the state and the files of a run."""
+    folder = next(path for path in [*out.absolute().parents] if path.is_dir())
+    # A state has the weights, their average, the best ones, twice as much of the optimizer, and a teacher for
+    # each cycle. A new one is written before the last one is removed.
+    needed = 2 * (5 + len(recipe.lr_cycles)) * WEIGHT_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"a run of recipe {recipe.name} takes up to {needed / 1e6:.0f} MB, and {folder} has room for "
+            f"{free / 1e6:.0f} MB: make room, or give another --out"
+        )
 
 
 def cross_validate(
@@ -99,8 +116,9 @@ def cross_validate(
         print(f"fold {number} of {count}", flush=True)
         training, validation = train_val_split(rest, recipe.validation_fraction, recipe.seed)
         state = out / f"fold-{number}.resume"
-        trained, checkpoint = _fit(recipe, training, validation, state, options)
-        options = replace(options, precision=trained.precision.precision)  # the same in all folds
+        fitted = fit(recipe, training, validation, state, options)
+        checkpoint = fitted.checkpoint
+        options = replace(options, precision=fitted.precision.precision)  # the same in all folds
         z = Predictor.from_checkpoint(checkpoint, options.device).logits(clean.images[held])
         predictions[held] = checkpoint.metadata.probability(z)
         raw[held] = checkpoint.metadata.uncalibrated_probability(z)
@@ -119,6 +137,13 @@ def audit_labels(pictures: LabelledImages, device: str) -> Audit | None:
     predictor = Predictor.load(SHIPPED, device)
     sample = pictures.subsample(LABEL_CHECK_SAMPLE)
     return audit(predictor.predict_proba(sample.images), sample.labels, validation_error(predictor.metadata))
+
+
+def overlap_record(
+    init: str, seen: np.ndarray | None, predictions: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
+    """The metrics of `overlap_metrics`; none for a run from random weights."""
+    return {} if init == "none" else overlap_metrics(seen, predictions, labels)
 
 
 def _clean(dataset: Dataset) -> tuple[LabelledImages, dict[str, Any]]:
@@ -145,37 +170,16 @@ def _summary(pictures: LabelledImages) -> dict[str, Any]:
     return {"pictures": len(pictures), "sha256": pictures.digest()}
 
 
-def _fit(
-    recipe: Recipe, training: LabelledImages, validation: LabelledImages, state: Path, options: Options
-) -> tuple[loop.TrainingResult, Checkpoint]:
-    """A trained and calibrated checkpoint for the data's own label 1, its weights rounded as in a file."""
-    init = options.init or recipe.init
-    weights = initial_weights(init, recipe.architecture)
-    if weights:
-        weights, right = negate_inverted_head(
-            weights, recipe, training.subsample(LABEL_CHECK_SAMPLE), options.device
-        )
-        print(f"{len(weights)} tensors start from {init}")
-        if right < 0.5:
-            print(f"they agree with {right:.1%} of these labels: the last layer starts negated")
-    trained = loop.train(
-        recipe,
-        training,
-        validation,
-        state,
-        initial_weights=weights,
-        resume=options.resume,
-        device=options.device,
-        precision=options.precision,
-    )
-    metadata = CheckpointMetadata(
-        recipe.architecture,
-        recipe.preprocess,
-        recipe=asdict(recipe) | {"init": init, "precision": trained.precision.precision},
-    )
-    checkpoint = Checkpoint(metadata, as_saved(to_arrays(trained.weights)))
-    z = Predictor.from_checkpoint(checkpoint, options.device).logits(validation.images)
-    return trained, checkpoint.with_metadata(calibration=fit_calibration(z, validation.labels))
+def _write_fingerprints(
+    out: Path, digest: str, init: str, training: LabelledImages, validation: LabelledImages
+) -> None:
+    """Of all that the checkpoint and its initial weights were fitted to; none if that is unknown."""
+    known = seen_fingerprints(init)
+    if known is None:
+        out.with_suffix(SUFFIX).unlink(missing_ok=True)  # of an earlier run
+        return
+    own = [fingerprints(pictures.images) for pictures in (training, validation)]
+    write_fingerprints(out, digest, np.concatenate([known, *own]))
 
 
 def _write_predictions(

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from model.predictions import Row
 from model.predictor import Predictor
-from training.data.labelled_images import DataError, load_images, picture_files
-
-CHUNK = 256
+from training.data.labelled_images import DataError, picture_files
+from training.evaluation.answers import Unreadable, answer_files
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ def infer(folder: Path, predictor: Predictor) -> InferenceResult:
     files = picture_files(folder)
     rows: list[Row] = []
     unreadable: list[tuple[str, str]] = []
-    for start in range(0, len(files), CHUNK):
-        chunk = files[start : start + CHUNK]
-        images, kept, failed = load_images(chunk, folder, predictor.preprocess)
-        rows += zip([chunk[i].name for i in kept], predictor.predict_proba(images).tolist(), strict=True)
-        unreadable += failed
+    for answer in answer_files(files, predictor):
+        if isinstance(answer, Unreadable):
+            unreadable.append((answer.path.name, answer.reason))
+        else:
+            rows.append((answer.path.name, answer.prediction))
     if not rows:
         raise DataError(f"{folder} has no readable picture among {len(files)} picture files")
     return InferenceResult(rows, unreadable)

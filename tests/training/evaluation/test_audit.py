@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
 from model.predictor import Predictor
-from tests.pictures import noise
-from training.data.labelled_images import load_split
-from training.evaluation.audit import audit, contact_sheet, validation_error
+from training.data.labelled_images import LabelledImages, load_split
+from training.evaluation import audit as audits
+from training.evaluation.audit import audit, caption, validation_error, write_report
 
 LABELS = np.repeat([1, 0], 1000)
 
@@ -113,17 +112,46 @@ def test_validation_error(random_checkpoint: Checkpoint, shipped: Predictor) -> 
     assert validation_error(shipped.metadata) == pytest.approx(1 - accuracy)
 
 
-def test_contact_sheet(tmp_path: Path) -> None:
-    images = [noise(i) for i in range(12)]
-    contact_sheet(tmp_path / "sheet.png", images, [(f"{i}.png", "99%") for i in range(12)])
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        pixels = np.asarray(sheet)
-    assert (pixels[8 : 8 + 96 : 3, 8 : 8 + 96 : 3] == images[0]).all()
-    second_row, second_column = 8 + 96 + 28 + 8, 8 + 96 + 8
-    assert (
-        pixels[second_row : second_row + 96 : 3, second_column : second_column + 96 : 3] == images[11]
-    ).all()
-    assert (pixels[-96:, -90:] == 255).all()  # eight cells of the second row are empty
+@pytest.mark.parametrize(
+    ("label", "prediction", "inverted", "lines"),
+    [
+        (1, 0.02, False, ["folder: REAL", "model: FAKE, P(REAL) 0.0200"]),
+        (0, 0.98, False, ["folder: FAKE", "model: REAL, P(REAL) 0.9800"]),
+        (1, 0.9996, True, ["folder: REAL, means FAKE", "model: REAL, P(REAL) 0.9996"]),
+        (0, 0.5, True, ["folder: FAKE, means REAL", "model: REAL, P(REAL) 0.5000"]),
+    ],
+)
+def test_captions(label: int, prediction: float, inverted: bool, lines: list[str]) -> None:
+    assert caption("folder/7.png", label, prediction, inverted) == ["folder/7.png", *lines]
+
+
+@given(st.integers(0, 1), st.floats(0, 1), st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_captions_contradict_neither_the_label_nor_the_model(
+    label: int, prediction: float, inverted: bool
+) -> None:
+    name, folder, model = caption("a/7.png", label, prediction, inverted)
+    assert name == "a/7.png"
+    assert folder.startswith(f"folder: {'REAL' if label else 'FAKE'}")
+    assert model.startswith("model: REAL" if prediction >= 0.5 else "model: FAKE")
+    assert float(model.rpartition(" ")[2]) == pytest.approx(prediction, abs=5e-5)
+
+
+def test_the_report_names_folders_and_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of one name, in data whose labels are inverted."""
+    shown: list[list[str]] = []
+    monkeypatch.setattr(audits, "contact_sheet", lambda path, images, captions: shown.extend(captions))
+    names = [f"{folder}/{i}.png" for folder in ("real", "fake") for i in range(20)]
+    labels = np.repeat([1, 0], 20).astype(np.uint8)
+    predictions = np.where(labels == 1, 0.1, 0.9)
+    predictions[[7, 27]] = 0.9996, 0.0004
+    pictures = LabelledImages(np.zeros((40, 32, 32, 3), np.uint8), labels, names, [])
+    first = write_report(tmp_path, pictures, audit(predictions, labels, 0.02), 2)
+    assert first == [7, 27]
+    assert shown == [
+        ["real/7.png", "folder: REAL, means FAKE", "model: REAL, P(REAL) 0.9996"],
+        ["fake/7.png", "folder: FAKE, means REAL", "model: FAKE, P(REAL) 0.0004"],
+    ]
 
 
 def test_label_noise_in_real_data(data: Path, shipped: Predictor) -> None:

@@ -3,27 +3,32 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoint import Checkpoint
+from model.calibration import Calibration
+from model.checkpoint import Checkpoint, as_saved
 from model.images.preprocess import Preprocess
 from model.metadata import Label
 from model.predictor import Predictor
 from tests.pictures import noise
 from tests.trees import cifake_tree, hackathon_tree
 from training.data.datasets import Dataset, load_train
+from training.data.fingerprints import contained, fingerprints, read_fingerprints, write_fingerprints
 from training.data.labelled_images import LabelledImages
 from training.evaluation.evaluate import evaluate
 from training.evaluation.ood import ROUNDING
+from training.fitting import fitted
 from training.fitting import run as runs
 from training.fitting.augmentation import Augmentation
 from training.fitting.calibration import fit_calibration
+from training.fitting.fitted import Options
 from training.fitting.recipes import RECIPES
-from training.fitting.run import Options, audit_labels, cross_validate
+from training.fitting.run import audit_labels, cross_validate
 
 SEEN: set[bytes] = set()
 CPU = Options(device="cpu")
@@ -65,7 +70,7 @@ def test_the_run_folder(tmp_path: Path) -> None:
     out = tmp_path / "run" / "cifake_model.pth"
     checkpoint = runs.run(RECIPE, dataset, out, CPU, positive_class="FAKE")
     names = {path.name for path in out.parent.iterdir()}
-    assert names == {out.name, "cifake_model.resume", "history.csv", "metrics.json", "validation.csv"}
+    assert names == {out.name, "cifake_model.fingerprints", "history.csv", "metrics.json", "validation.csv"}
     saved = Checkpoint.load(out)
     assert saved.metadata.positive_class == "FAKE"
     assert saved.metadata.data["label_1"] == "FAKE"
@@ -80,6 +85,11 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert (report["recipe"]["precision"], saved.metadata.recipe["precision"]) == ("f32", "f32")
     assert report["precision"] == {"precision": "f32", "milliseconds": {}}
     assert report["data"]["training"]["pictures"] == 32
+    assert report["model_sha256"] == saved.metadata.digest
+    assert "validation_overlap" not in report  # it started from random weights
+    known = read_fingerprints(out, saved.metadata.digest)
+    assert known is not None
+    assert contained(fingerprints(dataset.pictures.images), known).all()
     # Figures and predictions are of the data's own label 1, whatever that is in truth.
     lines = (out.parent / "validation.csv").read_text().splitlines()
     rows = [line.split(",") for line in lines[1:]]
@@ -104,9 +114,13 @@ def validation_splits(monkeypatch: pytest.MonkeyPatch) -> list[LabelledImages]:
 
 @pytest.mark.parametrize("positive_class", ["REAL", "FAKE"])
 def test_figures_are_those_of_the_file(
-    positive_class: Label, tmp_path: Path, validation_splits: list[LabelledImages]
+    positive_class: Label,
+    tmp_path: Path,
+    validation_splits: list[LabelledImages],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To the last bit: what float16 takes from the weights is in the figures."""
+    monkeypatch.setattr(fitted, "MIN_PICTURES", 8)
     dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     out = tmp_path / "run" / "x.pth"
     checkpoint = runs.run(RECIPE, dataset, out, CPU, positive_class)
@@ -158,8 +172,7 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
             judged.append(part)
             assert SEEN
             assert not SEEN & part
-            if len(judged) % 2 == 0:  # each fold asks for its calibration, then for its figures
-                SEEN.clear()
+            SEEN.clear()
             return super().forward(pictures)
 
     monkeypatch.setattr(runs, "Predictor", Judge)
@@ -167,8 +180,8 @@ def test_cross_validation_judges_each_picture_by_a_model_without_it(
     pictures, predictions = cross_validate(once, dataset, 2, tmp_path / "out", CPU)
     assert len(pictures) == len(predictions) == 40
     assert ((predictions > 0) & (predictions < 1)).all()
-    assert [len(part) for part in judged[1::2]] == [20] * 2
-    assert set.union(*judged[1::2]) == digests(pictures)
+    assert [len(part) for part in judged] == [20] * 2
+    assert set.union(*judged) == digests(pictures)
     assert (tmp_path / "out" / "validation.csv").is_file()
     assert not list((tmp_path / "out").glob("*.resume"))
 
@@ -204,16 +217,106 @@ def test_all_folds_compute_in_what_was_measured_for_the_first(
 ) -> None:
     times = iter([{"f32": 2.0, "bf16": 1.0}])  # for one measurement
     monkeypatch.setattr("training.fitting.precision.has_autocast", lambda device: True)
-    monkeypatch.setattr(runs.loop, "step_times", lambda *arguments: next(times))
+    monkeypatch.setattr(fitted.loop, "step_times", lambda *arguments: next(times))
     used: list[str] = []
-    train = runs.loop.train
+    train = fitted.loop.train
 
-    def remember(*arguments: object, **named: object) -> runs.loop.TrainingResult:
+    def remember(*arguments: object, **named: object) -> fitted.loop.TrainingResult:
         trained = train(*arguments, **named)  # type: ignore[arg-type]
         used.append(trained.precision.precision)
         return trained
 
-    monkeypatch.setattr(runs.loop, "train", remember)
+    monkeypatch.setattr(fitted.loop, "train", remember)
     dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
     cross_validate(replace(RECIPE, lr_cycles=((32,),)), dataset, 2, tmp_path / "out", CPU)
     assert used == ["bf16", "bf16"]
+
+
+def started_from(first: Checkpoint, out: Path, count: int, **changes: object) -> Checkpoint:
+    """A run on 40 pictures, and on `count` that the checkpoint is taken to have been fitted to."""
+    images = np.stack([noise(seed) for seed in range(40 + count)])
+    z = runs.Predictor.from_checkpoint(first, "cpu").logits(images)
+    labels = (z > np.median(z)).astype(np.uint8)
+    path = out.parent / "first.pth"
+    first.save(path)
+    write_fingerprints(path, Checkpoint.load(path).metadata.digest, fingerprints(images[40:]))
+    dataset = Dataset("pictures", LabelledImages(images, labels, [str(i) for i in range(len(images))], []))
+    recipe = replace(RECIPE, lr_cycles=((32,),), **changes)
+    return runs.run(recipe, dataset, out, replace(CPU, init=str(path)), "REAL")
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_the_overlap_with_the_initial_weights_is_told(
+    count: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    random_checkpoint: Checkpoint,
+    validation_splits: list[LabelledImages],
+) -> None:
+    out = tmp_path / "run" / "x.pth"
+    out.parent.mkdir()
+    checkpoint = started_from(random_checkpoint, out, count)
+    [validation] = validation_splits
+    expected = sum(int(name) >= 40 for name in validation.names)
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert report["validation_overlap"] == {
+        "count": expected,
+        "total": len(validation),
+        "of": "the initial weights' training data",
+    }
+    assert checkpoint.metadata.metrics["validation_overlap"] == report["validation_overlap"]
+    told = f"{expected} of the {len(validation)} validation pictures stand in the initial weights'"
+    assert (told in capsys.readouterr().out) is (count > 0)
+    # The next run that starts from this one knows the pictures of both.
+    known = read_fingerprints(out, Checkpoint.load(out).metadata.digest)
+    assert known is not None
+    assert contained(fingerprints(np.stack([noise(seed) for seed in range(40 + count)])), known).all()
+
+
+def test_what_a_checkpoint_without_fingerprints_has_seen_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
+) -> None:
+    random_checkpoint.save(tmp_path / "first.pth")
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "x.pth"
+    once = replace(RECIPE, lr_cycles=((32,),))
+    runs.run(once, dataset, out, replace(CPU, init=str(tmp_path / "first.pth")), "REAL")
+    assert "an unknown number of the 8 validation pictures" in capsys.readouterr().out
+    assert json.loads((out.parent / "metrics.json").read_text())["validation_overlap"] is None
+    assert not out.with_suffix(".fingerprints").exists()
+
+
+def test_initial_weights_that_are_better_are_kept_with_their_calibration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
+) -> None:
+    """Training at a ruinous rate brings nothing."""
+    calibration = Calibration(2.0, 1.1, 0.3)
+    first = random_checkpoint.with_metadata(calibration=calibration)
+    bias = first.weights["fc.bias"]
+    images = np.stack([noise(seed) for seed in range(40)])
+    z = runs.Predictor.from_checkpoint(first, "cpu").logits(images)
+    first = replace(first, weights=first.weights | {"fc.bias": bias - float(np.median(z))})
+    out = tmp_path / "run" / "x.pth"
+    out.parent.mkdir()
+    kept = started_from(first, out, 0, learning_rate=30.0, warmup=0.0, ema_decay=0.0)
+    printed = capsys.readouterr().out
+    assert "Training brought nothing: the validation loss is" in printed
+    assert "the initial weights keep theirs" in printed
+    assert kept.metadata.calibration == calibration
+    for name, array in as_saved(first.weights).items():
+        np.testing.assert_array_equal(kept.weights[name], array)
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert report["best_epoch"] == 0
+    assert report["notes"][0].startswith("Training brought nothing")
+
+
+@pytest.mark.parametrize("path", [Path("run"), Path("run/cifake_model.pth")])
+def test_the_checkpoint_of_a_run(path: Path) -> None:
+    assert runs.checkpoint_path(path) == Path("run/cifake_model.pth")
+
+
+def test_a_full_disk_is_an_error_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.check_room(RECIPE, tmp_path / "new" / "x.pth")
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000_000))
+    with pytest.raises(OSError, match=r"takes up to 540 MB, and .* has room for 10 MB"):
+        runs.check_room(RECIPE, tmp_path / "new" / "x.pth")

@@ -3,9 +3,11 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pptx import Presentation
 
+from training.evaluation.validation_overlap import overlap_metrics
 from training.submission.package import SubmissionError, build_zip, check_predictions
 
 NAMES = ["1.png", "2.png", "10.png"]
@@ -44,7 +46,7 @@ def test_invalid_predictions(predictions: bytes, message: str) -> None:
 
 def test_the_zip(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "out" / "x_submission.zip"
-    build_zip(path, "x", rows(), NAMES, run)
+    build_zip(path, "x", rows(), NAMES, run, tmp_path / "data")
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["x_prediction.json", "README.md", "x_presentation.pptx"]
         assert archive.read("x_prediction.json") == rows()
@@ -55,9 +57,27 @@ def test_the_zip(run: Path, tmp_path: Path) -> None:
     assert deck.slides[0].placeholders[1].text == "x\n3 predictions by a ResNet18"
 
 
+@pytest.mark.parametrize("count", [None, 0, 150, 200])
+def test_the_readme_tells_both_figures_or_none(count: int | None, run: Path, tmp_path: Path) -> None:
+    report = json.loads((run / "metrics.json").read_text()) | {"notes": ["Training brought nothing."]}
+    if count is not None:
+        labels = np.arange(200) % 2
+        report |= overlap_metrics(np.arange(200) < count, labels.astype(float), labels)
+    (run / "metrics.json").write_text(json.dumps(report))
+    build_zip(tmp_path / "x.zip", "x", rows(), NAMES, run, tmp_path / "data", ["A remark."])
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        readme = " ".join(archive.read("README.md").decode().split())
+    assert ("held out from this training: accuracy" in readme) is (count != 200)
+    assert ("no figure for unseen pictures" in readme) is (count == 200)
+    assert ("On the other 50: accuracy 100.00% (95 % interval 92.87% to 100.00%)" in readme) is (count == 150)
+    assert (f"{count} of the 200 validation pictures" in readme) is (count is not None)
+    assert "A remark. " in readme
+    assert "Training brought nothing. " in readme
+
+
 def test_invalid_predictions_give_no_zip(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="missing"):
-        build_zip(tmp_path / "x.zip", "x", b"[]", NAMES, run)
+        build_zip(tmp_path / "x.zip", "x", b"[]", NAMES, run, tmp_path / "data")
     with pytest.raises(SubmissionError, match=r"no metrics\.json"):
-        build_zip(tmp_path / "x.zip", "x", rows(), NAMES, tmp_path)
+        build_zip(tmp_path / "x.zip", "x", rows(), NAMES, tmp_path, tmp_path / "data")
     assert not (tmp_path / "x.zip").exists()

@@ -1,0 +1,140 @@
+"""Fitting: from initial weights and pictures to a trained and calibrated checkpoint."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from model.calibration import Calibration
+from model.checkpoint import Checkpoint, as_saved
+from model.metadata import CheckpointMetadata
+from model.predictor import Predictor
+from model.tensors import to_arrays
+from training.data.fingerprints import contained, fingerprints
+from training.data.labelled_images import LabelledImages
+from training.evaluation.validation_overlap import OF
+from training.fitting import loop
+from training.fitting.calibration import MIN_PICTURES, cross_entropy, fit_calibration
+from training.fitting.history import Epoch
+from training.fitting.initial_weights import (
+    initial_calibration,
+    initial_weights,
+    is_complete,
+    negate_inverted_head,
+    seen_fingerprints,
+)
+from training.fitting.precision import PrecisionChoice
+from training.fitting.recipes import Recipe
+
+LABEL_CHECK_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run, besides its recipe and its pictures.
+
+    init: see initial_weights; None for the recipe's own. precision: see training.fitting.precision.
+    """
+
+    init: str | None = None
+    resume: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, and what was decided on the way.
+
+    checkpoint: for the data's own label 1, its weights rounded as in a file.
+    best_epoch: the epoch whose weights these are; 0 for the initial weights.
+    seen: see `seen_by`, for the validation pictures.
+    notes: what was decided otherwise than the recipe says, as sentences.
+    """
+
+    init: str
+    checkpoint: Checkpoint
+    history: list[Epoch]
+    precision: PrecisionChoice
+    best_epoch: int
+    seen: np.ndarray | None
+    notes: list[str]
+
+
+def fit(
+    recipe: Recipe, training: LabelledImages, validation: LabelledImages, state: Path, options: Options
+) -> Fitted:
+    """Train, choose between the trained and the initial weights, and calibrate."""
+    init = options.init or recipe.init
+    weights = initial_weights(init, recipe.architecture)
+    right = math.nan
+    if weights:
+        weights, right = negate_inverted_head(
+            weights, recipe, training.subsample(LABEL_CHECK_SAMPLE), options.device
+        )
+        print(f"{len(weights)} tensors start from {init}")
+        if right < 0.5:
+            print(f"they agree with {right:.1%} of these labels: the last layer starts negated")
+    seen = seen_by(init, validation)
+    if seen is None or seen.any():
+        found = "an unknown number" if seen is None else str(seen.sum())
+        print(f"{found} of the {len(validation)} validation pictures stand in {OF}", flush=True)
+
+    def judge(weights: dict[str, Tensor]) -> tuple[Checkpoint, np.ndarray, float]:
+        """The weights as in a file, and their logits and loss for the validation pictures."""
+        metadata = CheckpointMetadata(recipe.architecture, recipe.preprocess)
+        checkpoint = Checkpoint(metadata, as_saved(to_arrays(weights)))
+        z = Predictor.from_checkpoint(checkpoint, options.device).logits(validation.images)
+        return checkpoint, z, cross_entropy(z, validation.labels)
+
+    before = judge(weights) if weights and is_complete(weights, recipe.architecture) else None
+    if before:
+        print(f"validation loss of the initial weights: {before[2]:.4f}", flush=True)
+    trained = loop.train(
+        recipe,
+        training,
+        validation,
+        state,
+        initial_weights=weights,
+        resume=options.resume,
+        device=options.device,
+        precision=options.precision,
+    )
+    checkpoint, z, loss = judge(trained.weights)
+    epoch, calibration, notes = trained.best.epoch, Calibration(), []
+    if before and before[2] <= loss:
+        checkpoint, z, loss_before = before
+        notes.append(
+            f"Training brought nothing: the validation loss is {loss_before:.4f} with the initial weights "
+            f"and {loss:.4f} after epoch {epoch}, the best one, so the initial weights are kept."
+        )
+        epoch, calibration = 0, initial_calibration(init, recipe, negated=right < 0.5)
+    new = np.ones(len(validation), bool) if seen is None else ~seen
+    if new.sum() >= MIN_PICTURES:
+        calibration = fit_calibration(z[new], validation.labels[new])
+    else:
+        which = "" if init == "none" else " that are new to the initial weights"
+        instead = "the initial weights keep theirs" if epoch == 0 else "confidences are the network's own"
+        notes.append(
+            f"Not calibrated: there are {new.sum()} validation pictures{which}, and calibration takes "
+            f"{MIN_PICTURES}; {instead}."
+        )
+    print(*notes, sep="\n", flush=True)
+    record = asdict(recipe) | {"init": init, "precision": trained.precision.precision}
+    return Fitted(
+        init,
+        checkpoint.with_metadata(recipe=record, calibration=calibration),
+        trained.history,
+        trained.precision,
+        epoch,
+        seen,
+        notes,
+    )
+
+
+def seen_by(init: str, pictures: LabelledImages) -> np.ndarray | None:
+    """Whether the weights `init` were fitted to each picture, bool of shape (N,); None if unknown."""
+    known = seen_fingerprints(init)
+    return None if known is None else contained(fingerprints(pictures.images), known)

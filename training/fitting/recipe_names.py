@@ -1,0 +1,10 @@
+"""Names of the recipes, for the command line, which starts without PyTorch."""
+
+RECIPE_NAMES = {
+    "cifake": "the shipped model's: 52 epochs at 32 px from random weights, on all of CIFAKE",
+    "quick": "a first look at new data: 4 epochs at 32 px from random weights",
+    "synergy": "Synergy'25's, as published: 5 epochs at 224 px, a head of two layers",
+    "predictathon": "Predictathon 2025's, as published: 10 epochs at 224 px, stops early",
+    "hackathon": "the shipped model fine-tuned: 5 epochs at 32 px",
+}
+"""The name of each recipe in `training.fitting.recipes`, and what it is, in one line."""

@@ -127,14 +127,17 @@ def method(deck: Deck, facts: Facts) -> None:
             _plural(len(facts.history["epoch"]), "epoch") if facts.history else "Epochs",
             f"{recipe['optimizer'].upper()}, rate {recipe['learning_rate']:g}, batch {recipe['batch_size']}",
         ),
-        _card(f"Epoch {report['best_epoch']}", "kept, by its validation loss"),
+        _card(
+            f"Epoch {report['best_epoch']}" if report["best_epoch"] else "First weights",
+            "kept, by validation loss",
+        ),
     ]
     if not used:
         del training[1]
     answering = [
         _card("A picture", f"brought to {size}x{size} pixels"),
         _card("ResNet18", "one number, the logit of label 1"),
-        _card("Calibration", f"fitted to {facts.metrics['pictures']:,} validation pictures"),
+        _card("Calibration", "from the logit to a probability"),
         _card("P(REAL)", f"REAL from 0.5 on; label 1 is {facts.label_1}"),
     ]
     canvas.text(Box(MARGIN, 1.4, BODY_WIDTH, 0.45), Text("Training", LARGE, bold=True))

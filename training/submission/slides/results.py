@@ -33,7 +33,9 @@ def curves(deck: Deck, facts: Facts) -> None:
         return
     canvas = Canvas(
         deck,
-        f"Epoch {facts.report['best_epoch']} of {len(facts.history['epoch'])} is kept",
+        f"Epoch {facts.report['best_epoch']} of {len(facts.history['epoch'])} is kept"
+        if facts.report["best_epoch"]
+        else "No epoch is better than the first weights",
         facts.overlap,
         "The lowest validation loss of the last cycle decides. Training figures are of augmented pictures, "
         "so that they can be worse than those of validation.",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 
 from model.metadata import THRESHOLD, CheckpointMetadata
 from training.data.labelled_images import LABELS, LabelledImages
 from training.data.reports import write_csv
 from training.evaluation.contact_sheet import contact_sheet
+from training.evaluation.metrics import wilson_interval
 
 MIN_AGREEMENT = 0.75  # labels are unclear if the agreement is from 1 - this to this
 MIN_NOISE_RATE = 0.01  # labels are noisy if the noise rate is above this
@@ -90,8 +90,7 @@ def audit(predictions: np.ndarray, labels: np.ndarray, model_error: float | None
     useless = model_error is not None and model_error >= 0.5
     inverted = not useless and agree < (1 - MIN_AGREEMENT) * count
     label_error_probability = np.where((labels == 1) != inverted, 1 - predictions, predictions)
-    interval = binomtest(agree, count).proportion_ci(method="wilson")
-    low, high = float(interval.low), float(interval.high)
+    low, high = wilson_interval(agree, count)
     disagreement = (low, agree / count, high) if inverted else (1 - high, 1 - agree / count, 1 - low)
     noise_rate: float | None = None
     noise_rate_interval: tuple[float, float] | None = None

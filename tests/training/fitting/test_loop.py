@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 
 from model.images.preprocess import Preprocess
 from model.network import build_network
+from tests.networks import build_narrow_networks
 from tests.stand_in_device import StandInDevice
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
@@ -23,9 +25,16 @@ RECIPE = replace(
     prune_ratio=0.5,
     distill_weight=(0.0, 0.2),
     batch_size=8,
-    learning_rate=0.02,
+    learning_rate=0.1,
     ema_decay=0.5,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        build_narrow_networks(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,7 @@ def test_the_best_epoch_is_of_the_last_cycle(
     data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
     """Even if an earlier cycle has a lower validation loss."""
-    worse = replace(RECIPE, lr_cycles=((16, 16), (8,)), peak_lr_scales=(1.0, 100.0), ema_decay=0.0)
+    worse = replace(RECIPE, lr_cycles=((16, 16), (8,)), peak_lr_scales=(1.0, 20.0), ema_decay=0.0)
     trained = train(worse, *data, tmp_path / "state", device="cpu")
     assert trained.best == trained.history[-1]
     assert trained.best.validation_loss > min(row.validation_loss for row in trained.history)
@@ -144,19 +153,18 @@ def test_training_starts_from_the_initial_weights(
     assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
 
 
-def test_early_stopping(data: tuple[LabelledImages, LabelledImages], tmp_path: Path) -> None:
-    constant = replace(RECIPE, lr_cycles=((8,) * 4,), learning_rate=0.0, patience=1, ema_decay=0.0)
-    training, validation = data
-    trained = train(constant, training, validation, tmp_path / "state", device="cpu")
-    assert len(trained.history) < 4
-
-
+@pytest.mark.parametrize(("lr_cycles", "epochs"), [(((8,) * 5,), 3), (((8,),) * 5, 5)])
 def test_early_stopping_counts_epochs_of_one_cycle(
-    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+    lr_cycles: tuple[tuple[int, ...], ...],
+    epochs: int,
+    data: tuple[LabelledImages, LabelledImages],
+    tmp_path: Path,
 ) -> None:
-    # With these epochs in one cycle it stops early, see above.
-    constant = replace(RECIPE, learning_rate=0.0, patience=1, ema_decay=0.0, lr_cycles=((8,),) * 4)
-    assert len(train(constant, *data, tmp_path / "state", device="cpu").history) == 4
+    """On validation labels that contradict the training labels, so that the loss rises with each epoch."""
+    training, validation = data
+    contradicting = replace(validation, labels=1 - validation.labels)
+    recipe = replace(RECIPE, lr_cycles=lr_cycles, learning_rate=0.05, patience=2, ema_decay=0.0)
+    assert len(train(recipe, training, contradicting, tmp_path / "state", device="cpu").history) == epochs
 
 
 def killed(row: Epoch) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Stem = Literal["imagenet", "small", "small-pool"]
+Stem = Literal["imagenet", "small", "small-pool", "small-late-pool"]
 Head = Literal["linear", "mlp"]
 
 FEATURES = 512
@@ -20,7 +20,8 @@ class Architecture:
 
     stem: `imagenet` is 7x7 stride 2 with max-pool, for images of 224x224;
         `small` is 3x3 stride 1 without pooling, for 32x32; `small-pool` adds a 2x2 max-pool
-        after it, a quarter of the computation in the stages.
+        after it, a quarter of the computation in the stages; `small-late-pool` has that pool after the
+        first stage.
     head: `linear` is 512 -> 1; `mlp` is 512 -> 128 -> ReLU -> dropout -> 1.
     dropout: dropout probability before the last layer, in [0, 1).
     """

@@ -70,6 +70,8 @@ def build_network(architecture: Architecture) -> nn.Module:
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         pool = architecture.stem == "small-pool"
         network.maxpool = nn.MaxPool2d(2) if pool else nn.Identity()
+    if architecture.stem == "small-late-pool":
+        network.layer1 = nn.Sequential(*network.layer1, nn.MaxPool2d(2))
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and child.kernel_size != (1, 1):

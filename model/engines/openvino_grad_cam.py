@@ -18,6 +18,7 @@ from model.engines.openvino_graph import (
     SPATIAL_AXES,
     Block,
     FoldedWeights,
+    after_stage,
     blocks,
     fold_batch_norms,
     head,
@@ -55,16 +56,18 @@ def build_grad_cam(
     x = stem(folded, architecture, normalize(pictures, preprocess))
     inputs: dict[str, ov.Output] = {}
     outputs: dict[str, Block] = {}
-    for name in (block for stage in STAGES for block in blocks(stage)):
-        inputs[name] = x
-        outputs[name] = residual_block(folded, name, x)
-        x = outputs[name].out
+    maps: dict[str, ov.Output] = {}  # after each stage
+    for stage in STAGES:
+        for name in blocks(stage):
+            inputs[name] = x
+            outputs[name] = residual_block(folded, name, x)
+            x = outputs[name].out
+        maps[stage] = x = after_stage(stage, architecture, x)
     gradient = _head_gradient(folded, x, sign)
     for name in (block for stage in STAGES[: STAGES.index(layer) : -1] for block in reversed(blocks(stage))):
         gradient = _block_gradient(folded, name, gradient, inputs[name], outputs[name])
-    maps = outputs[blocks(layer)[-1]].out
     channels = ops.reduce_mean(gradient, SPATIAL_AXES, keep_dims=True, name="channel_weights")
-    total = ops.reduce_sum(ops.multiply(channels, maps), np.array([1]), keep_dims=True)
+    total = ops.reduce_sum(ops.multiply(channels, maps[layer]), np.array([1]), keep_dims=True)
     heat = ops.interpolate(
         ops.relu(total),
         np.array([preprocess.size] * 2),

@@ -54,6 +54,7 @@ def build_graph(
     for stage in STAGES:
         for name in blocks(stage):
             x = residual_block(folded, name, x).out
+        x = after_stage(stage, architecture, x)
         if stage != STAGES[-1]:
             means.append(ops.reduce_mean(x, SPATIAL_AXES, name=f"{stage}.mean"))
     pooled = ops.reduce_mean(x, SPATIAL_AXES, keep_dims=True, name="avgpool")
@@ -144,9 +145,18 @@ def stem(folded: FoldedWeights, architecture: Architecture, pictures: ov.Output)
     imagenet = architecture.stem == "imagenet"
     maps = convolution(folded, "conv1", pictures, 2 if imagenet else 1)
     maps = ops.relu(maps, name="relu").output(0)
-    if architecture.stem == "small":
-        return maps
-    side, pad = (3, 1) if imagenet else (2, 0)
+    if imagenet:
+        return _max_pool(maps, 3, 1)
+    return _max_pool(maps) if architecture.stem == "small-pool" else maps
+
+
+def after_stage(stage: str, architecture: Architecture, maps: ov.Output) -> ov.Output:
+    """What the next stage takes of a stage's feature maps: `small-late-pool` pools those of the first."""
+    return _max_pool(maps) if (architecture.stem, stage) == ("small-late-pool", STAGES[0]) else maps
+
+
+def _max_pool(maps: ov.Output, side: int = 2, pad: int = 0) -> ov.Output:
+    """The maximum over squares of `side`, every two pixels."""
     pool = ops.max_pool(maps, [2, 2], [1, 1], [pad, pad], [pad, pad], [side, side], name="maxpool")
     return pool.output(0)
 

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,10 +14,13 @@ from model.network import (
     logits,
     logits_and_means,
     predict_logits,
+    stages,
 )
 
 
-@pytest.mark.parametrize(("stem", "side"), [("imagenet", 64), ("small", 32), ("small-pool", 32)])
+@pytest.mark.parametrize(
+    ("stem", "side"), [("imagenet", 64), ("small", 32), ("small-pool", 32), ("small-late-pool", 32)]
+)
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_one_logit_per_image(stem: Stem, side: int, head: Head) -> None:
     network = build_network(Architecture(stem, head)).eval()
@@ -36,16 +41,21 @@ def test_imagenet_stem_is_that_of_torchvision() -> None:
     }
 
 
-def test_pooled_stem_halves_the_feature_map() -> None:
-    images = torch.zeros(1, 3, 32, 32)
-    sides = {}
-    for stem in ("small", "small-pool"):
-        network = build_network(Architecture(stem))
-        sides[stem] = network.maxpool(network.conv1(images)).shape[-1]
-    assert sides == {"small": 32, "small-pool": 16}
+@pytest.mark.parametrize(
+    ("stem", "sides"),
+    [
+        ("imagenet", [8, 8, 4, 2, 1]),
+        ("small", [32, 32, 16, 8, 4]),
+        ("small-pool", [16, 16, 8, 4, 2]),
+        ("small-late-pool", [32, 16, 8, 4, 2]),
+    ],
+)
+def test_sides_of_the_feature_maps(stem: Stem, sides: list[int]) -> None:
+    maps = stages(build_network(Architecture(stem)), torch.zeros(2, 3, 32, 32))
+    assert [one.shape[-1] for one in maps] == sides
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "small", "small-pool"])
+@pytest.mark.parametrize("stem", get_args(Stem))
 def test_all_convolutions_but_1x1_are_tiny_conv2d(stem: Stem) -> None:
     convolutions = [m for m in build_network(Architecture(stem)).modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) == 20

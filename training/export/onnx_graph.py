@@ -63,6 +63,10 @@ class Graph:
         """Over height and width: (N, channels)."""
         return self.add("ReduceMean", name, maps, axes=[2, 3], keepdims=0)
 
+    def max_pool(self, maps: str, side: int = 2, pad: int = 0) -> str:
+        """The maximum over squares of `side`, every two pixels."""
+        return self.add("MaxPool", "maxpool", maps, kernel_shape=[side] * 2, strides=[2, 2], pads=[pad] * 4)
+
     def convolution(self, name: str, maps: str, stride: int = 1) -> str:
         """Padded by half of its kernel, with the bias that its batch norm became."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{norm_of(name)}.bias")
@@ -88,13 +92,16 @@ def _network(graph: Graph, architecture: Architecture, pictures: str) -> str:
     """`logit`, (N,); the name of the channel means, (N, CHANNEL_MEANS), that it returns."""
     imagenet = architecture.stem == "imagenet"
     x = graph.add("Relu", "relu", graph.convolution("conv1", pictures, 2 if imagenet else 1))
-    if architecture.stem != "small":
-        side, pad = (3, 1) if imagenet else (2, 0)
-        x = graph.add("MaxPool", "maxpool", x, kernel_shape=[side] * 2, strides=[2, 2], pads=[pad] * 4)
+    if imagenet:
+        x = graph.max_pool(x, 3, 1)
+    elif architecture.stem == "small-pool":
+        x = graph.max_pool(x)
     means = [graph.mean("stem.mean", x)]
     for stage in STAGES:
         for name in blocks(stage):
             x = _residual(graph, name, x)
+        if (architecture.stem, stage) == ("small-late-pool", STAGES[0]):
+            x = graph.max_pool(x)
         if stage != STAGES[-1]:
             means.append(graph.mean(f"{stage}.mean", x))
     z = graph.mean("flatten", x)

@@ -1,5 +1,6 @@
 """Atomic writes, and locks on folders."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -10,21 +11,35 @@ from typing import IO
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A temporary file beside `path` that replaces it at the end of the block, unless that raises.
 
-    Creates missing folders.
+    Its content is on the disk by then, so that a loss of power leaves the old file or the whole new one.
+    Creates missing folders. mode: the new file's permissions.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        os.chmod(temporary, 0o644)  # mkstemp creates it with 0o600
+            file.flush()
+            os.fsync(handle)
+        os.chmod(temporary, mode)  # mkstemp creates it with 0o600
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = str(path)  # it names no file
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -77,6 +77,11 @@ class CheckpointMetadata:
         if self.positive_class not in get_args(Label):
             raise ValueError(f"positive_class must be REAL or FAKE, not {self.positive_class!r}")
 
+    @property
+    def positive_class_assumed(self) -> bool:
+        """Whether nothing says what label 1 was in the training data, as with bare `state_dict` files."""
+        return "label_1" not in self.data
+
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(REAL) in [0, 1] for logits of label 1, float64 of shape (N,)."""
         return self.uncalibrated_probability(self.calibration(logits))

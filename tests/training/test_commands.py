@@ -2,20 +2,26 @@
 
 import json
 import os
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
+from model.images.preprocess import Preprocess
 from model.network import build_network
 from tests.pictures import encode, noise
 from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli
+from training.data import published_test
+from training.data.datasets import load_test
+from training.data.fingerprints import fingerprints, write_fingerprints
 from training.evaluation.ood_images import KINDS
 from training.fitting.recipes import RECIPES
 from training.submission.origin import read_origin
@@ -42,7 +48,11 @@ def test_train_and_evaluate_on_a_cifake_tree(tmp_path: Path, capsys: pytest.Capt
     assert "with both labels: REAL/both.png, FAKE/both.png" in errors
     assert "31 pictures to train on, 8 to validate with" in printed
     assert "Not calibrated: there are 8 validation pictures, and calibration takes 1000" in printed
-    assert "on validation:\npictures   8\n" in printed
+    assert "\nrecipe cifake, but seed 7\n" in printed
+    assert re.search(r"\npictures +8\n", printed)
+    assert "Confidences are not calibrated." in printed
+    epochs = printed[printed.index("epoch  training loss") :].splitlines()
+    assert [len(row.split()) for row in epochs[:3]] == [7, 5, 0]
     assert "Label 1 means REAL in this model's training data." in printed
     checkpoint = Checkpoint.load(out)
     assert checkpoint.metadata.recipe["name"] == "cifake"
@@ -66,7 +76,10 @@ def test_train_and_evaluate_on_a_cifake_tree(tmp_path: Path, capsys: pytest.Capt
     assert metrics["robustness"]["as they are"]["accuracy"] == metrics["accuracy"]
     assert metrics["ood"].keys() == KINDS.keys()
     assert metrics["deletion"]["pictures"] == 9
-    assert f"accuracy   {metrics['accuracy']:.2%}" in capsys.readouterr().out
+    printed, errors = capsys.readouterr()
+    assert re.search(rf"\naccuracy +{metrics['accuracy']:.0%} ", printed)
+    assert errors == ""  # no bar where there is no terminal
+    assert not re.search(r"\d\.\d{7}", printed)
 
     # The folder of a split is the same data set as the tree.
     again = tmp_path / "again.json"
@@ -137,8 +150,12 @@ def test_unreadable_test_pictures_are_left_out_or_given_a_prediction(
     (folder / "1.png").write_bytes(encode(noise(1)))
     (folder / "2.png").write_bytes(b"not a picture")
     infer = ["infer", str(folder), "--team", "x", "--out", str(out), "--device", "cpu", "--positive", "FAKE"]
+    summary = tmp_path / "summary.json"
     for missing, names in (([], ["1.png"]), (["--missing", "0.7"], ["1.png", "2.png"])):
-        assert cli.main([*infer, *missing]) == 0
+        assert cli.main([*infer, *missing, "--json", str(summary)]) == 0
+        report = json.loads(summary.read_text())
+        assert (report["pictures"], report["missing"]) == (len(names), len(missing) // 2)
+        assert [one["file"] for one in report["unreadable"]] == ["2.png"]
         rows = json.loads((out / "x_prediction.json").read_text())
         assert [row["image_id"] for row in rows] == names
         warning = "warning: 1 unreadable pictures have the prediction 0.7" in capsys.readouterr().err
@@ -184,6 +201,10 @@ def test_overrides_are_recorded_and_a_broken_run_is_not_overwritten(
     recipe = Checkpoint.load(out / "cifake_model.pth").metadata.recipe
     assert (recipe["batch_size"], recipe["learning_rate"], recipe["seed"]) == (4, 0.01, 3)
     assert [list(cycle) for cycle in recipe["lr_cycles"]] == [[32, 32]]
+    assert recipe["overrides"] == {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "seed": 3}
+    told = "recipe cifake, but batch size 4, learning rate 0.01, seed 3, epochs 2"
+    assert told in capsys.readouterr().out
+    assert json.loads((out / "metrics.json").read_text())["recipe"]["overrides"] == recipe["overrides"]
     assert not state.exists()
 
 
@@ -260,8 +281,12 @@ def test_quantise_measures_on_the_validation_pictures(
     quantise = ["quantise", "--model", str(out), "--out", str(new)]
     assert cli.main([*quantise, "--data", str(tree)]) == 0
     printed = capsys.readouterr().out
-    assert "of 8 validation pictures" in printed
-    assert "`auto` does not take it" in printed
+    assert [row.split()[:2] for row in printed.splitlines() if row.startswith(("bf16", "int8"))] == [
+        ["bf16", "8"],
+        ["int8", "8"],
+    ]
+    assert "`auto` takes it" in printed
+    assert "━" not in printed  # NNCF's bars
     assert out.read_bytes() == before
     assert Checkpoint.load(new).metadata.int8
     (tree / "train" / "REAL" / "0.png").unlink()
@@ -289,9 +314,16 @@ def test_labels_are_audited_before_training(tmp_path: Path, capsys: pytest.Captu
 
 def test_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hackathon_tree(tmp_path / "data", 8)
-    out = tmp_path / "out"
-    assert cli.main(["audit", str(tmp_path / "data"), "--out", str(out), "--device", "cpu"]) == 0
+    out, report = tmp_path / "out", tmp_path / "audit.json"
+    arguments = ["audit", str(tmp_path / "data"), "--out", str(out), "--device", "cpu", "--json", str(report)]
+    assert cli.main(arguments) == 0
     printed = capsys.readouterr().out
+    written = json.loads(report.read_text())
+    assert (written["pictures"], written["data"]["kind"]) == (16, "hackathon tree")
+    assert f"agrees with {written['agreement']:.1%}" in printed
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("REAL ", "FAKE "))]
+    assert [int(row[1]) for row in rows] == [8, 8]
+    assert all(int(row[1]) == int(row[2]) + int(row[3]) for row in rows)
     assert "16 pictures. The labels look" in printed
     rows = [line.split(",") for line in (out / "audit.csv").read_text().splitlines()[1:]]
     assert len(rows) == 16
@@ -307,6 +339,7 @@ def test_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert cli.main(["crossvalidate", "--recipe", "hackathon", *arguments]) == 0
     report = json.loads((out / "metrics.json").read_text())
     assert (report["folds"], report["validation"]["pictures"]) == (2, 40)
+    assert report["recipe"]["overrides"] == {}
     assert "2 folds of recipe hackathon" in capsys.readouterr().out
 
 
@@ -323,3 +356,40 @@ def test_overlap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 of 12 pictures" in printed
     assert "6 labelled REAL here and FAKE there" in printed
     assert "6 labelled FAKE here and REAL there" in printed
+
+
+def test_explain_writes_a_heat_map_of_each_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "maps"
+    (folder / "below").mkdir(parents=True)
+    (folder / "a.png").write_bytes(encode(noise(1)))
+    (folder / "below" / "A.jpg").write_bytes(encode(noise(2, 80, 60), "JPEG"))
+    (folder / "cut.png").write_bytes(encode(noise(3))[:50])
+    assert cli.main(["explain", str(folder), "--out", str(out), "--size", "128", "--device", "cpu"]) == 0
+    printed, errors = capsys.readouterr()
+    assert sorted(path.name for path in out.iterdir()) == ["A-2_gradcam.png", "a_gradcam.png"]
+    assert printed.endswith(f"2 heat maps written to {out}\n")
+    assert errors.startswith(f"skipped: {folder / 'cut.png'}: ")
+    assert cli.main(["explain", str(folder / "cut.png"), "--out", str(out)]) == 1
+    assert capsys.readouterr().err.endswith(
+        "error: no picture could be read: give pictures, or folders of them\n"
+    )
+
+
+def test_split_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, report = cifake_tree(tmp_path / "cifake"), tmp_path / "report.json"
+    evaluate = ["evaluate", "--data", str(tree), "--device", "cpu", "--json", str(report), "--split", "ours"]
+    assert cli.main(evaluate) == 1
+    assert "none of the 8 pictures is in the project's half" in capsys.readouterr().err
+    pictures = load_test(tree, Preprocess()).pictures
+    ours = pictures.select(np.array([0, 3, 4, 5, 7]))
+    known = tmp_path / "known.fingerprints"
+    write_fingerprints(known, published_test.SHA256, fingerprints(ours.images))
+    monkeypatch.setattr(published_test, "OURS", known)
+    assert cli.main(evaluate) == 0
+    assert "--split ours: 5 of the 8 pictures are used, not exactly those of" in capsys.readouterr().out
+    data = json.loads(report.read_text())["data"]
+    assert (data["split"], data["found"], data["sha256"]) == ("ours", 8, ours.digest())

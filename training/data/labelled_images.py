@@ -14,6 +14,7 @@ from model.images.errors import ImageError
 from model.images.preprocess import Preprocess
 from training.data.errors import DataError as DataError
 from training.data.files import SUFFIXES, read_bytes
+from training.progress import track
 
 LABELS = {"REAL": 1, "FAKE": 0}
 
@@ -131,7 +132,7 @@ def load_images(
     images = np.empty((len(files), preprocess.size, preprocess.size, 3), np.uint8)
     kept: list[int] = []
     unreadable: list[tuple[str, str]] = []
-    for i, path in enumerate(files):
+    for i, path in enumerate(track(files, f"reading {folder}")):
         try:
             image = decode(read_bytes(path), transform=preprocess.resize, min_side=preprocess.min_side)
             images[len(kept)] = image.pixels

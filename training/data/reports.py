@@ -22,10 +22,10 @@ def check_files(*paths: Path | None) -> None:
 
 @contextmanager
 def torch_writes(path: Path) -> Iterator[None]:
-    """Raise OSError where `torch.save` cannot write `path`; it raises RuntimeError when a disk is full."""
+    """Raise OSError with the path where `torch.save` cannot write; it may raise RuntimeError."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise OSError(f"{path} could not be written, is the disk full? {error}") from error
 
 

@@ -6,6 +6,7 @@ Uncertainty in Dataset Labels", JAIR 70), by the probability that the model give
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from training.data.labelled_images import LABELS, LabelledImages
 from training.data.reports import write_csv
 from training.evaluation.contact_sheet import contact_sheet
 from training.evaluation.metrics import wilson_interval
+from training.tables import table
 
 MIN_AGREEMENT = 0.75  # labels are unclear if the agreement is from 1 - this to this
 MIN_NOISE_RATE = 0.01  # labels are noisy if the noise rate is above this
@@ -77,6 +79,8 @@ class Audit:
             low, high = self.noise_rate_interval
             text += f" About {self.noise_rate:.1%} ({low:.1%} to {high:.1%}) of the labels look wrong"
             text += " besides the inversion." if self.inverted else "."
+        if self.inverted:
+            text += " `train` takes label 1 for FAKE then, and --positive FAKE gives its probability."
         return text
 
 
@@ -115,6 +119,31 @@ def audit(predictions: np.ndarray, labels: np.ndarray, model_error: float | None
         label_error_probability,
         reason,
     )
+
+
+def describe_counts(result: Audit, labels: np.ndarray) -> str:
+    """How many pictures of each label the model calls REAL and FAKE, as a table."""
+    rows = []
+    for name, label in LABELS.items():
+        of_label = result.predictions[labels == label]
+        real = int((of_label >= THRESHOLD).sum())
+        rows.append((name, str(len(of_label)), str(real), str(len(of_label) - real)))
+    return table(rows, ("label", "pictures", "model: REAL", "FAKE"), "<>")
+
+
+def to_json(result: Audit, pictures: LabelledImages) -> dict[str, Any]:
+    """The audit for a JSON file; what it says of single pictures is in `audit.csv`."""
+    return {
+        "pictures": len(pictures),
+        "unreadable": len(pictures.unreadable),
+        "verdict": result.verdict,
+        "inverted": result.inverted,
+        "agreement": result.agreement,
+        "agreement_interval": list(result.agreement_interval),
+        "noise_rate": result.noise_rate,
+        "noise_rate_interval": result.noise_rate_interval and list(result.noise_rate_interval),
+        "reason": result.reason or None,
+    }
 
 
 def validation_error(checkpoint: CheckpointMetadata) -> float | None:

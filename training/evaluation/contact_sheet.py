@@ -24,17 +24,23 @@ def contact_sheet(path: Path, images: list[np.ndarray], captions: list[list[str]
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
     for position, (image, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = (MARGIN + cell[axis] * (position % COLUMNS, position // COLUMNS)[axis] for axis in (0, 1))
-        sheet.paste(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, y))
+        sheet.paste(enlarge(image, SIDE), (x, y))
         for number, text in enumerate(caption):
-            draw.text((x, y + SIDE + 4 + LINE * number), shorten(text, font), fill=INK, font=font)
+            line = shorten(text, font, SIDE)
+            draw.text((x, y + SIDE + 4 + LINE * number), line, fill=INK, font=font)
     with atomic_write(path) as file:
         sheet.save(file, "PNG")
 
 
-def shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The text, with an ellipsis for as much of its middle as SIDE pixels have no room for."""
+def enlarge(image: np.ndarray, side: int) -> Image.Image:
+    """An image, uint8 of shape (H, W, 3), enlarged to `side` pixels on each side, its pixels as squares."""
+    return Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """The text, with an ellipsis for as much of its middle as `width` pixels have no room for."""
     kept, short = len(text), text
-    while font.getlength(short) > SIDE:
+    while font.getlength(short) > width:
         kept -= 1
         short = f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
     return short

@@ -10,7 +10,10 @@ from PIL import Image, ImageFilter
 
 from model.architecture import GRAD_CAM_LAYER
 from model.predictor import Predictor
+from training.evaluation.forward import forward
 from training.evaluation.metrics import mean_interval
+from training.progress import slices
+from training.tables import number, table
 
 SHARE = 0.2
 PATCH = 4
@@ -25,10 +28,15 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = GRAD_CAM_LAY
     heat map is lowest. Each has the mean `drop` and its 95 % `drop_interval`, in calibrated logits.
     """
     random = np.random.default_rng(0)
-    z = predictor.logits(images)
+    z, _ = forward(predictor, images, "deletion: logits")
     predictions = predictor.metadata.probability(z)
     sign = predictor.metadata.target_sign(predictions)
-    heat_maps = predictor.explain(images, layer, predictions)
+    heat_maps = np.concatenate(
+        [
+            predictor.explain(images[part], layer, predictions[part])
+            for part in slices(len(images), predictor.batch_size, "deletion: heat maps")
+        ]
+    )
     calibrate = predictor.metadata.calibration
     blurred = np.stack([_blur(image) for image in images])
     rankings: dict[str, np.ndarray] = {
@@ -40,7 +48,8 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = GRAD_CAM_LAY
     result: dict[str, Any] = {"layer": layer, "share": SHARE, "pictures": len(images)}
     for name, ranking in rankings.items():
         deleted = np.where(_top_mask(ranking)[..., None], blurred, images)
-        drop = sign * (calibrate(z) - calibrate(predictor.logits(deleted)))
+        z_deleted, _ = forward(predictor, deleted, f"deletion: {name.replace('_', ' ')}")
+        drop = sign * (calibrate(z) - calibrate(z_deleted))
         mean, interval = mean_interval(drop)
         result[name] = {"drop": mean, "drop_interval": interval}
     return result
@@ -48,19 +57,18 @@ def deletion(predictor: Predictor, images: np.ndarray, layer: str = GRAD_CAM_LAY
 
 def describe(result: dict[str, Any]) -> str:
     """The result of `deletion` as a table."""
-    lines = [
-        "drop of the predicted label's logit (95 % interval) when a fifth of the picture is blurred, "
-        f"Grad-CAM at {result['layer']}:"
+    titles = {
+        "highest": "heat map highest",
+        "other_picture": "another picture's heat map highest",
+        "random_patches": "random patches",
+        "lowest": "heat map lowest",
+    }
+    rows = [
+        (title, *number(result[name]["drop"], result[name]["drop_interval"]))
+        for name, title in titles.items()
     ]
-    for name, title in (
-        ("highest", "heat map highest"),
-        ("other_picture", "another picture's heat map highest"),
-        ("random_patches", "random patches"),
-        ("lowest", "heat map lowest"),
-    ):
-        low, high = result[name]["drop_interval"]
-        lines.append(f"  {title:35} {result[name]['drop']:6.2f}  ({low:.2f} to {high:.2f})")
-    return "\n".join(lines)
+    header = (f"blurred fifth, Grad-CAM at {result['layer']}", "drop of the logit", "95 % interval")
+    return table(rows, header, "<><")
 
 
 def _top_mask(ranking: np.ndarray) -> np.ndarray:

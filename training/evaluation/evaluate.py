@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from model.calibration import Calibration
 from model.metadata import THRESHOLD, CheckpointMetadata, Label
 from model.predictor import Predictor
 from training.data.labelled_images import LabelledImages
+from training.evaluation.forward import forward
 from training.evaluation.metrics import classification_metrics, expected_calibration_error
 
 
@@ -28,7 +30,7 @@ class Evaluation:
 def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Label = "REAL") -> Evaluation:
     """Evaluate P(positive_class) as the probability of label 1."""
     checkpoint = predictor.metadata
-    z, means = predictor.forward(pictures.images)
+    z, means = forward(predictor, pictures.images, "evaluating")
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated_probability(z)
     if positive_class == "FAKE":
         predictions, uncalibrated = _complement(predictions), _complement(uncalibrated)
@@ -37,12 +39,6 @@ def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Lab
     if checkpoint.ood_detector:
         metrics["in_domain"] = float(checkpoint.ood_detector.contains(means).mean())
     return Evaluation(predictions, uncalibrated, metrics)
-
-
-def describe_extra(metrics: dict[str, Any]) -> str:
-    """The metrics that `evaluate` adds to those of `classification_metrics`."""
-    in_domain = f"{metrics['in_domain']:.2%}" if "in_domain" in metrics else "unknown, no OOD detector"
-    return f"ECE before calibration {metrics['ece_uncalibrated']:.2%}; in domain: {in_domain}"
 
 
 def describe_positive_class(checkpoint: CheckpointMetadata) -> str:
@@ -57,6 +53,16 @@ def describe_positive_class(checkpoint: CheckpointMetadata) -> str:
         f"{text}; --positive FAKE gives its probability."
         if checkpoint.positive_class == "FAKE"
         else f"{text}."
+    )
+
+
+def describe_calibration(calibration: Calibration) -> str:
+    """A calibration as a sentence."""
+    if calibration == Calibration():
+        return "Confidences are not calibrated."
+    return (
+        f"Confidences are calibrated: temperature {calibration.temperature:.3g}, power "
+        f"{calibration.power:.3g}, shift {calibration.shift:.2g}."
     )
 
 

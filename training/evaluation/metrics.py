@@ -7,6 +7,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
 
 from model.metadata import THRESHOLD
+from training.tables import number, percentage, table
 
 BINS = 15
 
@@ -112,24 +113,26 @@ def _auroc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def describe(metrics: dict[str, Any]) -> str:
-    """The metrics of `classification_metrics` as text."""
-    low, high = metrics["accuracy_interval"]
+    """The metrics of `classification_metrics`, and those that `evaluate` adds, as two tables."""
+    count, ece = metrics["pictures"], metrics["ece_interval"]
     rows = [
-        f"pictures   {metrics['pictures']}",
-        f"accuracy   {metrics['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%})",
-        f"precision  {_with_interval(metrics, 'precision', '.4f')}  (of REAL)",
-        f"recall     {_with_interval(metrics, 'recall', '.4f')}",
-        f"F1         {_with_interval(metrics, 'f1', '.4f')}",
-        f"AUROC      {_with_interval(metrics, 'auroc', '.5f')}",
-        f"ECE        {_with_interval(metrics, 'ece', '.2%')}",
-        "",
-        "label \\ predicted   REAL    FAKE",
+        ("pictures", str(count)),
+        ("accuracy", *percentage(metrics["accuracy"], metrics["accuracy_interval"])),
+        ("precision of REAL", *number(metrics["precision"], metrics["precision_interval"])),
+        ("recall of REAL", *number(metrics["recall"], metrics["recall_interval"])),
+        ("F1 of REAL", *number(metrics["f1"], metrics["f1_interval"])),
+        ("AUROC", *number(metrics["auroc"], metrics["auroc_interval"])),
+        ("ECE", *percentage(metrics["ece"], ece)),
     ]
-    for label, row in metrics["confusion"].items():
-        rows.append(f"{label:15} {row['REAL']:7d} {row['FAKE']:7d}")
-    return "\n".join(rows)
-
-
-def _with_interval(metrics: dict[str, Any], name: str, form: str) -> str:
-    low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:{form}}  ({low:{form}} to {high:{form}})"
+    if "ece_uncalibrated" in metrics:
+        rows.append(("ECE before calibration", percentage(metrics["ece_uncalibrated"], ece)[0]))
+    if "in_domain" in metrics:
+        share = metrics["in_domain"]
+        rows.append(("in domain", *percentage(share, wilson_interval(round(share * count), count))))
+    confusion = [(label, str(row["REAL"]), str(row["FAKE"])) for label, row in metrics["confusion"].items()]
+    return "\n\n".join(
+        [
+            table(rows, ("", "", "95 % interval"), "<><"),
+            table(confusion, ("label", "predicted REAL", "FAKE"), "<>"),
+        ]
+    )

@@ -8,9 +8,13 @@ from sklearn.covariance import ledoit_wolf
 from model.metadata import CheckpointMetadata
 from model.ood import MahalanobisDetector, log_means
 from model.predictor import Predictor
+from training.evaluation.metrics import wilson_interval
 from training.evaluation.ood_images import ood_images
+from training.progress import track
+from training.tables import percentage, table
 
 FALSE_POSITIVE_RATE = 0.01
+PICTURES = 200  # of each kind
 ROUNDING = 1e-4  # relative difference of distances between batch sizes, at most
 
 
@@ -38,21 +42,24 @@ def check_detector(metadata: CheckpointMetadata) -> None:
         raise ValueError("this checkpoint has no OOD detector: train it again")
 
 
-def detection_rates(predictor: Predictor, count: int = 200) -> dict[str, float]:
+def detection_rates(predictor: Predictor, count: int = PICTURES) -> dict[str, float]:
     """By kind of synthetic picture, the share of `count` that is detected as out of distribution.
 
     Raises ValueError for a checkpoint without an OOD detector.
     """
     check_detector(predictor.metadata)
     rates = {}
-    for kind, pictures in ood_images(count).items():
+    drawn = ood_images(count)
+    for kind, pictures in track(drawn.items(), "out of distribution", "kind"):
         in_domain = predictor.predict(pictures).in_domain
         assert in_domain is not None
         rates[kind] = float(1 - in_domain.mean())
     return rates
 
 
-def describe(rates: dict[str, float]) -> str:
-    """The result of `detection_rates` as a table."""
-    rows = [f"  {kind:14} {rate:7.1%}" for kind, rate in rates.items()]
-    return "\n".join(["synthetic pictures detected as out of distribution:", *rows])
+def describe(rates: dict[str, float], count: int = PICTURES) -> str:
+    """The result of `detection_rates` of `count` pictures of each kind as a table."""
+    rows = [
+        (kind, *percentage(rate, wilson_interval(round(rate * count), count))) for kind, rate in rates.items()
+    ]
+    return table(rows, ("synthetic pictures", "out of distribution", "95 % interval"), "<><")

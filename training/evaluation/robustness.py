@@ -16,7 +16,9 @@ from scipy.fft import dct, idct
 from model.metadata import THRESHOLD
 from model.predictor import Predictor
 from training.data.jpeg import RGB_TO_YCBCR, YCBCR_TO_RGB, reencode
-from training.evaluation.metrics import expected_calibration_error, mean_interval
+from training.evaluation.metrics import expected_calibration_error, mean_interval, wilson_interval
+from training.progress import progress
+from training.tables import PERCENT_DECIMALS, number, percentage, table
 
 Corruption = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -35,42 +37,55 @@ def robustness(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> 
     """Metrics of `predictor` by name of the corruption; the first is of the unchanged pictures.
 
     images: uint8 of shape (N, size, size, 3), size a multiple of 16; labels: 1 = REAL, 0 = FAKE, of shape
-    (N,). Pictures whose size a corruption changes are passed on at that size, as the service does. `drop` is
-    the loss of accuracy in [-1, 1]; its 95 % interval is that of a difference of paired proportions (Wald's,
-    Agresti 2013, "Categorical Data Analysis", section 11.1). Raises ValueError for another size.
+    (N,). Pictures whose size a corruption changes are passed on at that size, as the service does. The
+    interval of the accuracy is Wilson's at 95 %. `drop` is the loss of accuracy in [-1, 1]; its 95 % interval
+    is that of a difference of paired proportions (Wald's, Agresti 2013, "Categorical Data Analysis", section
+    11.1). Raises ValueError for another size.
     """
     check_size(images.shape[1])
-    table: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     unchanged = np.zeros(0)
-    for name, corruption in CORRUPTIONS.items():
-        predicted = [
-            predictor.predict([_corrupt(images[i], corruption, i) for i in range(start, stop)])
-            for start, stop in _chunks(len(images))
-        ]
-        predictions = np.concatenate([part.predictions for part in predicted])
-        correct = ((predictions >= THRESHOLD) == (labels == 1)).astype(float)
-        unchanged = unchanged if table else correct
-        drop, interval = mean_interval(unchanged - correct)
-        table[name] = {
-            "accuracy": float(correct.mean()),
-            "drop": drop,
-            "drop_interval": interval,
-            "ece": expected_calibration_error(predictions, labels),
-        }
-        if predicted[0].in_domain is not None:
-            table[name]["in_domain"] = float(np.concatenate([r.in_domain for r in predicted]).mean())
-    return table
+    with progress("robustness", len(CORRUPTIONS) * len(images)) as work:
+        for name, corruption in CORRUPTIONS.items():
+            predicted = []
+            for start, stop in _chunks(len(images)):
+                corrupted = [_corrupt(images[i], corruption, i) for i in range(start, stop)]
+                predicted.append(predictor.predict(corrupted))
+                work.advance(stop - start, name)
+            predictions = np.concatenate([part.predictions for part in predicted])
+            correct = ((predictions >= THRESHOLD) == (labels == 1)).astype(float)
+            unchanged = unchanged if result else correct
+            drop, interval = mean_interval(unchanged - correct)
+            result[name] = {
+                "accuracy": float(correct.mean()),
+                "accuracy_interval": list(wilson_interval(int(correct.sum()), len(correct))),
+                "drop": drop,
+                "drop_interval": interval,
+                "ece": expected_calibration_error(predictions, labels),
+            }
+            if predicted[0].in_domain is not None:
+                result[name]["in_domain"] = float(np.concatenate([r.in_domain for r in predicted]).mean())
+    return result
 
 
-def describe(table: dict[str, dict[str, Any]]) -> str:
+def describe(result: dict[str, dict[str, Any]]) -> str:
     """The result of `robustness` as a table."""
-    lines = [f"{'':28} accuracy  lost, points (95 % interval)    ECE  in domain"]
-    for name, row in table.items():
-        low, high = (100 * bound for bound in row["drop_interval"])
-        lost = f"{100 * row['drop']:6.2f}  ({low:.2f} to {high:.2f})"
-        in_domain = f"{row['in_domain']:.2%}" if "in_domain" in row else "unknown"
-        lines.append(f"{name:28} {row['accuracy']:8.2%}  {lost:27} {row['ece']:7.2%}  {in_domain:>9}")
-    return "\n".join(lines)
+    rows = []
+    for name, row in result.items():
+        accuracy = row["accuracy_interval"]
+        lost = number(100 * row["drop"], [100 * bound for bound in row["drop_interval"]], PERCENT_DECIMALS)
+        in_domain = percentage(row["in_domain"], accuracy)[0] if "in_domain" in row else "unknown"
+        rows.append(
+            (
+                name,
+                percentage(row["accuracy"], accuracy)[0],
+                *lost,
+                percentage(row["ece"], accuracy)[0],
+                in_domain,
+            )
+        )
+    header = ("pictures", "accuracy", "lost, points", "95 % interval", "ECE", "in domain")
+    return table(rows, header, "<>><>")
 
 
 def _chunks(count: int) -> list[tuple[int, int]]:

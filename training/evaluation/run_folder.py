@@ -11,6 +11,7 @@ import numpy as np
 
 from model.metadata import THRESHOLD, Label
 from training.data.labelled_images import DataError
+from training.tables import table
 
 Columns = dict[str, np.ndarray]
 """The columns of a CSV file as text, each of shape (rows,)."""
@@ -84,6 +85,29 @@ def read_validation(folder: Path) -> Validation | None:
         None if raw is None else raw.astype(float),
         read_report(folder).get("data", {}).get("label_1"),
     )
+
+
+def describe_history(folder: Path) -> str:
+    """The epochs of a run as a table. Raises DataError without `history.csv`."""
+    history = read_history(folder)
+    if history is None:
+        raise DataError(f"{folder} has no history.csv: not a run folder")
+    header = ("epoch", "training loss", "accuracy", "validation loss", "accuracy")
+    rows = [
+        (epoch, f"{float(loss):.4f}", f"{float(right):.2%}", f"{float(v_loss):.4f}", f"{float(v_right):.2%}")
+        for epoch, loss, right, v_loss, v_right in zip(*(history[name] for name in HISTORY), strict=True)
+    ]
+    return table(rows, header, ">")
+
+
+def describe_recipe(recipe: dict[str, Any]) -> str:
+    """The name of a run's recipe, and what was overridden of it: `cifake, but epochs 3, seed 7`.
+
+    recipe: its record in `metrics.json` or in a checkpoint; older ones do not say what was overridden.
+    """
+    overrides = recipe.get("overrides", {})
+    changes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in overrides.items())
+    return f"{recipe['name']}, but {changes}" if changes else str(recipe["name"])
 
 
 def _columns(path: Path, required: Sequence[str]) -> Columns:

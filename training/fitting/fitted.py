@@ -1,7 +1,7 @@
 """Fitting: from initial weights and pictures to a trained and calibrated checkpoint."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from model.predictor import Predictor
 from model.tensors import to_arrays
 from training.data.fingerprints import contained, fingerprints
 from training.data.labelled_images import LabelledImages
+from training.evaluation.forward import forward
 from training.evaluation.validation_overlap import OF
 from training.fitting import loop
 from training.fitting.calibration import MIN_PICTURES, cross_entropy, fit_calibration
@@ -26,7 +27,7 @@ from training.fitting.initial_weights import (
     seen_fingerprints,
 )
 from training.fitting.precision import PrecisionChoice
-from training.fitting.recipes import Recipe
+from training.fitting.recipes import Recipe, recipe_record
 
 LABEL_CHECK_SAMPLE = 2000
 
@@ -86,7 +87,7 @@ def fit(
         """The weights as in a file, and their logits and loss for the validation pictures."""
         metadata = CheckpointMetadata(recipe.architecture, recipe.preprocess)
         checkpoint = Checkpoint(metadata, as_saved(to_arrays(weights)))
-        z = Predictor.from_checkpoint(checkpoint, options.device).logits(validation.images)
+        z, _ = forward(Predictor.from_checkpoint(checkpoint, options.device), validation.images, "validating")
         return checkpoint, z, cross_entropy(z, validation.labels)
 
     before = judge(weights) if weights and is_complete(weights, recipe.architecture) else None
@@ -104,14 +105,22 @@ def fit(
     )
     checkpoint, z, loss = judge(trained.weights)
     epoch, calibration, notes = trained.best.epoch, Calibration(), []
+    new = np.ones(len(validation), bool) if seen is None else ~seen
     if before and before[2] <= loss:
         checkpoint, z, loss_before = before
         notes.append(
             f"Training brought nothing: the validation loss is {loss_before:.4f} with the initial weights "
             f"and {loss:.4f} after epoch {epoch}, the best one, so the initial weights are kept."
         )
+        if seen is None or new.sum() < MIN_PICTURES:
+            unseen = "an unknown number" if seen is None else str(new.sum())
+            notes.append(
+                f"That was judged on {len(validation)} validation pictures, of which {unseen} are new to the "
+                f"initial weights; that favours them, and {MIN_PICTURES} new ones would be needed to tell."
+            )
         epoch, calibration = 0, initial_calibration(init, recipe, negated=right < 0.5)
-    new = np.ones(len(validation), bool) if seen is None else ~seen
+    else:
+        print(f"Epoch {epoch} is kept, with a validation loss of {loss:.4f}.")
     if new.sum() >= MIN_PICTURES:
         calibration = fit_calibration(z[new], validation.labels[new])
     else:
@@ -122,7 +131,7 @@ def fit(
             f"{MIN_PICTURES}; {instead}."
         )
     print(*notes, sep="\n", flush=True)
-    record = asdict(recipe) | {"init": init, "precision": trained.precision.precision}
+    record = recipe_record(recipe, init) | {"precision": trained.precision.precision}
     return Fitted(
         init,
         checkpoint.with_metadata(recipe=record, calibration=calibration),

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from model.engines.hardware import autocast, pick_device
 from model.files import atomic_write
@@ -28,6 +27,7 @@ from training.fitting.initial_weights import digest_of
 from training.fitting.precision import PrecisionChoice, choose_precision, step_times
 from training.fitting.pruning import Pruning
 from training.fitting.recipes import Recipe, value_of_cycle
+from training.progress import track
 
 STATE_VERSION = 2  # of the saved training state
 
@@ -126,7 +126,7 @@ def train(
         chosen = choose_precision(
             precision, torch_device, lambda: step_times(network, recipe, torch_device, len(training))
         )
-    tqdm.write(str(chosen))
+    print(chosen, flush=True)
 
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         if should_stop_early(history, recipe):
@@ -148,8 +148,8 @@ def train(
         network.train()
         steps = len(order) // recipe.batch_size or 1
         sums = torch.zeros(4, device=torch_device)  # of weights, losses, correct ones, gradient norms
-        bar = tqdm(range(steps), f"epoch {epoch}/{recipe.epochs}", unit="batch", mininterval=5)
-        for step in bar:
+        tracked = track(range(steps), f"epoch {epoch} of {recipe.epochs}", unit="batch")
+        for step in tracked:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(epoch, (step + 0.5) / steps)
 
@@ -177,7 +177,7 @@ def train(
             if step % 20 == 0 or step == steps - 1:  # not at each step, as it waits for the device
                 weight_sum, loss_sum, correct_sum, norm_sum = sums.cpu().tolist()
                 check_finite(epoch, {"training loss": loss_sum, "gradient": norm_sum})
-                bar.set_postfix(loss=f"{loss_sum / weight_sum:.4f}")
+                tracked.note = f"loss {loss_sum / weight_sum:.4f}"
 
         # Validate the averaged weights
         z = evaluate(ema.module, validation_images)
@@ -212,7 +212,7 @@ def train(
         with torch_writes(state_path), atomic_write(state_path) as file:
             torch.save(state, file)
         minutes = sum((size / crop_size) ** 2 for size in recipe.crop_sizes[epoch:]) * row.seconds / 60
-        tqdm.write(describe(row) + f"  about {minutes:.0f} min left")
+        print(f"{describe(row)}  about {minutes:.0f} min left", flush=True)
 
     return TrainingResult(best_weights, best_epoch(current_cycle(history, recipe)), history, chosen)
 

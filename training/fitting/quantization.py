@@ -1,5 +1,7 @@
 """Eight-bit ranges from pictures, and the record of what each precision costs in accuracy."""
 
+import io
+from contextlib import redirect_stdout
 from typing import Any
 
 import nncf
@@ -15,7 +17,10 @@ from model.metadata import THRESHOLD, ActivationRange, CheckpointMetadata
 from model.predictor import Predictor
 from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
-from training.evaluation.metrics import mean_interval
+from training.evaluation.forward import forward
+from training.evaluation.metrics import mean_interval, wilson_interval
+from training.progress import track
+from training.tables import PERCENT_DECIMALS, number, percentage, table
 
 RANGE_SAMPLE = 512
 
@@ -34,10 +39,10 @@ def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
         "bf16": TorchEngine(plain, "cpu", "bf16"),
         "int8": OpenVinoEngine(checkpoint, "int8"),
     }
-    reference = Predictor.from_checkpoint(plain, "cpu").logits(validation.images)
+    reference, _ = forward(Predictor.from_checkpoint(plain, "cpu"), validation.images, "f32")
     record = {}
     for name, engine in engines.items():
-        z = Predictor(metadata, engine).logits(validation.images)
+        z, _ = forward(Predictor(metadata, engine), validation.images, name)
         record[name] = {"split": "validation"} | precision_loss(metadata, z, reference, validation.labels)
     return checkpoint.with_metadata(metrics=metadata.metrics | {"precisions": record})
 
@@ -67,13 +72,14 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Activatio
     Quantization", arXiv 2106.08295, section 3). NNCF's correction of biases is left out: a range is all
     that a checkpoint has to carry.
     """
-    found = nncf.quantize(
-        build_graph(checkpoint.weights, checkpoint.metadata.architecture, checkpoint.metadata.preprocess),
-        nncf.Dataset([picture[None] for picture in pictures]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(pictures),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
-    )
+    with redirect_stdout(io.StringIO()):  # NNCF draws bars there
+        found = nncf.quantize(
+            build_graph(checkpoint.weights, checkpoint.metadata.architecture, checkpoint.metadata.preprocess),
+            nncf.Dataset(track([picture[None] for picture in pictures], "int8 ranges")),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pictures),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
+        )
     return activation_ranges(found)
 
 
@@ -99,14 +105,19 @@ def precision_loss(
 
 
 def describe(checkpoint: CheckpointMetadata) -> str:
-    """A checkpoint's record for people, and whether `auto` takes the precision by it."""
-    lines = []
+    """A checkpoint's record as a table, and whether `auto` takes the precision by it."""
+    rows = []
     for name, one in checkpoint.metrics["precisions"].items():
-        low, high = one["points_lost_interval"]
-        taken = "may take" if checkpoint.allows_precision(name) else "does not take"
-        lines.append(
-            f"{name}: {one['accuracy']:.2%} of {one['pictures']} {one['split']} pictures, "
-            f"{one['points_lost']:+.2f} points lost against f32 (95 % interval {low:+.2f} to {high:+.2f}), "
-            f"{one['answered_otherwise']:.2%} answered otherwise: `auto` {taken} it"
+        accuracy = wilson_interval(round(one["accuracy"] * one["pictures"]), one["pictures"])
+        rows.append(
+            (
+                name,
+                str(one["pictures"]),
+                percentage(one["accuracy"], accuracy)[0],
+                *number(one["points_lost"], one["points_lost_interval"], PERCENT_DECIMALS),
+                percentage(one["answered_otherwise"], accuracy)[0],
+                "yes" if checkpoint.allows_precision(name) else "no",
+            )
         )
-    return "\n".join(lines)
+    header = ("against f32", "pictures", "accuracy", "points lost", "95 % interval", "answered otherwise")
+    return table(rows, (*header, "`auto` takes it"), "<>>><><")

@@ -1,7 +1,7 @@
 """Recipes: named training configurations."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, Literal
 
@@ -217,3 +217,17 @@ RECIPES = {
         ),
     ]
 }
+
+
+def recipe_record(recipe: Recipe, init: str) -> dict[str, Any]:
+    """The settings of a run, and as `overrides` those that are others than the recipe of that name has.
+
+    init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles
+    that follow from it. A recipe that is not in RECIPES has no overrides.
+    """
+    used = asdict(replace(recipe, init=init))
+    own = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else used
+    overrides = {name: value for name, value in used.items() if value != own[name]}
+    if overrides.pop("lr_cycles", None):
+        overrides["epochs"] = recipe.epochs
+    return used | {"overrides": overrides}

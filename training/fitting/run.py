@@ -19,6 +19,7 @@ from training.data.labelled_images import LabelledImages, deduplicate, folds, tr
 from training.data.reports import torch_writes, truncate_list, write_csv, write_json
 from training.evaluation.audit import Audit, audit, validation_error
 from training.evaluation.evaluate import evaluate
+from training.evaluation.forward import forward
 from training.evaluation.ood import fit_detector
 from training.evaluation.validation_overlap import overlap_metrics
 from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit
@@ -45,8 +46,8 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
     fitted = fit(recipe, training, validation, state_path(out), options)
     checkpoint = fitted.checkpoint
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
-    _, means = predictor.forward(validation.images)
-    _, train_means = predictor.forward(training.subsample(DETECTOR_SAMPLE).images)
+    _, means = forward(predictor, validation.images, "domain: validation")
+    _, train_means = forward(predictor, training.subsample(DETECTOR_SAMPLE).images, "domain: training")
     checkpoint = checkpoint.with_metadata(
         ood_detector=fit_detector(train_means, means),
         positive_class=positive_class,
@@ -119,7 +120,8 @@ def cross_validate(
         fitted = fit(recipe, training, validation, state, options)
         checkpoint = fitted.checkpoint
         options = replace(options, precision=fitted.precision.precision)  # the same in all folds
-        z = Predictor.from_checkpoint(checkpoint, options.device).logits(clean.images[held])
+        predictor = Predictor.from_checkpoint(checkpoint, options.device)
+        z, _ = forward(predictor, clean.images[held], f"judging fold {number}")
         predictions[held] = checkpoint.metadata.probability(z)
         raw[held] = checkpoint.metadata.uncalibrated_probability(z)
         state.unlink()
@@ -136,7 +138,9 @@ def audit_labels(pictures: LabelledImages, device: str) -> Audit | None:
         return None
     predictor = Predictor.load(SHIPPED, device)
     sample = pictures.subsample(LABEL_CHECK_SAMPLE)
-    return audit(predictor.predict_proba(sample.images), sample.labels, validation_error(predictor.metadata))
+    z, _ = forward(predictor, sample.images, "checking labels")
+    p = predictor.metadata.probability(z)
+    return audit(p, sample.labels, validation_error(predictor.metadata))
 
 
 def overlap_record(

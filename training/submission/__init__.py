@@ -1,1 +1,1 @@
-"""The hackathon's submission: predictions, README and presentation."""
+"""The hackathon's submission: predictions, and all that goes with them into one ZIP."""

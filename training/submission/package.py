@@ -1,22 +1,26 @@
-"""The hackathon's submission: predictions, a README and a presentation in one ZIP."""
+"""The hackathon's submission as one ZIP: predictions, README, model card, slides, plots and notebooks."""
 
 import io
 import json
 import math
-import textwrap
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from model import ROOT
 from model.files import atomic_write
 from model.metadata import THRESHOLD
 from training.data.errors import TrainingError
 from training.data.reports import truncate_list
+from training.evaluation.figures import render
+from training.evaluation.plots import run_plots
 from training.evaluation.run_folder import read_report
-from training.evaluation.validation_overlap import describe_overlap, has_unseen
+from training.submission.model_card import model_card
+from training.submission.readme import NOTEBOOKS, readme
 
 MAX_LISTED = 5
+NOTEBOOK_FOLDER = ROOT / "training" / "notebooks"
 
 
 class SubmissionError(TrainingError):
@@ -59,27 +63,37 @@ def build_zip(
     path: Path,
     team: str,
     predictions: bytes,
-    expected: list[str],
+    rows: list[dict[str, Any]],
+    report: dict[str, Any],
     run: Path,
     data: Path,
     remarks: Sequence[str] = (),
 ) -> None:
-    """Check the predictions and write the ZIP to `path`. Raises SubmissionError.
+    """Write the ZIP to `path`.
 
-    run: a run folder; `metrics.json` goes into the README, and all its files into the presentation.
+    predictions, rows: a predictions file's content, and what `check_predictions` found in it. report: what
+    `read_run` found in the run folder.
+    run: a run folder; README and model card are of its `metrics.json`, plots and slides of all its files.
     data: the data set of the run, whose validation pictures are shown in the presentation.
     remarks: sentences for the README on what the predictions are.
     """
     from training.submission.slides.presentation import presentation  # imports python-pptx
 
-    rows = check_predictions(predictions, expected)
-    report = read_run(run)
     slides = io.BytesIO()
     presentation(team, run, data, len(rows)).save(slides)
+    plots = {name: render(draw) for name, draw in run_plots(run).items()}
+    above = sum(row["prediction"] >= THRESHOLD for row in rows)
+    files = {
+        "README.md": readme(team, report, len(rows), above, plots, remarks).encode(),
+        "MODEL_CARD.md": model_card(team, report).encode(),
+        f"{team}_prediction.json": predictions,
+        f"{team}_presentation.pptx": slides.getvalue(),
+        **{f"plots/{name}.png": png for name, png in plots.items()},
+        **{f"notebooks/{name}": (NOTEBOOK_FOLDER / name).read_bytes() for name in NOTEBOOKS},
+    }
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{team}_prediction.json", predictions)
-        archive.writestr("README.md", _readme(team, report, rows, remarks))
-        archive.writestr(f"{team}_presentation.pptx", slides.getvalue())
+        for name, content in files.items():
+            archive.writestr(name, content)
 
 
 def read_run(run: Path) -> dict[str, Any]:
@@ -96,36 +110,3 @@ def _is_probability(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) and 0 <= value <= 1
-
-
-def _readme(team: str, report: dict[str, Any], rows: list[dict[str, Any]], remarks: Sequence[str]) -> str:
-    recipe = report["recipe"]
-    above = sum(row["prediction"] >= THRESHOLD for row in rows)
-    parts = [
-        f"# {team}",
-        f"`{team}_prediction.json` has {len(rows)} predictions, numbers from 0 to 1; {above} are 0.5 or more."
-        f" `{team}_presentation.pptx` describes the method and the results.",
-        *remarks,
-        f"Model: ResNet18, recipe `{recipe['name']}`, initial weights `{recipe['init']}`, trained on "
-        f"{report['data']['training']['pictures']} pictures. {_figures(report)}",
-        *report.get("notes", ()),
-        f'The pictures with label 1 ("real") in the training data are {report["data"]["label_1"]} pictures.',
-    ]
-    return "\n\n".join(textwrap.fill(part, 110, break_on_hyphens=False) for part in parts) + "\n"
-
-
-def _figures(report: dict[str, Any]) -> str:
-    """Accuracy and AUROC on the validation pictures, and how many the initial weights had seen.
-
-    No accuracy is told where they had seen all.
-    """
-    overlap = describe_overlap(report)
-    if not has_unseen(report):
-        return overlap
-    metrics = report["validation"]
-    low, high = metrics["accuracy_interval"]
-    return (
-        f"On {metrics['pictures']} validation pictures that were held out from this training: accuracy "
-        f"{metrics['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), AUROC {metrics['auroc']:.4f}. "
-        f"{overlap}".rstrip()
-    )

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
@@ -6,7 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
+from api.service import Service
+from api.settings import load_settings
 from model.predictor import Decision, Prediction, Predictor
 from tests.conftest import MeanPredictor
 from tests.pictures import encode
@@ -16,9 +20,11 @@ from training.evaluation.answers import (
     TABLE_HEADER,
     Answer,
     Counts,
+    Input,
     Unreadable,
     answer_arguments,
     answer_files,
+    read_input,
     table_row,
 )
 
@@ -207,3 +213,32 @@ def test_a_row_is_one_printable_line_under_the_header(
 )
 def test_the_numbers_as_a_line(counts: Counts, text: str) -> None:
     assert counts.describe() == text
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("size", [(32, 32), (61, 50), (300, 290), (1100, 700)])
+def test_the_network_sees_what_it_sees_in_the_service(
+    size: tuple[int, int], file_format: str, orientation: int, tmp_path: Path
+) -> None:
+    """A large JPEG is decoded at a fraction of its size, by which single grey levels differ."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    texture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    path = tmp_path / "picture"
+    path.write_bytes(encode(texture, file_format, exif=exif.tobytes()))
+    one = read_input(path, MeanPredictor.preprocess)
+    served = Service(MeanPredictor(), load_settings()).decode_picture(path.read_bytes(), math.inf)
+    assert isinstance(one, Input)
+    np.testing.assert_array_equal(one.pixels, served.pixels)
+    assert (one.width, one.height, one.resampled) == (served.width, served.height, served.resampled)
+
+
+def test_a_probability_is_rounded_before_it_decides(folder: Path) -> None:
+    class AlmostHalf(MeanPredictor):
+        def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
+            return Prediction(np.full(len(pictures), 0.4999996), None)
+
+    [answer] = answer_files([folder / "real.png"], AlmostHalf())
+    assert isinstance(answer, Answer)
+    assert (answer.prediction, answer.decision) == (0.5, Decision("REAL", 0.5))

@@ -38,12 +38,12 @@ def test_few_pictures(count: int, tmp_path: Path) -> None:
 @settings(derandomize=True, deadline=None)
 def test_lines_are_no_wider_than_a_picture(text: str) -> None:
     font = ImageFont.load_default(FONT)
-    short = shorten(text, font)
+    short = shorten(text, font, SIDE)
     assert font.getlength(short) <= SIDE
     assert short == text or (short.count("…") >= 1 and font.getlength(text) > SIDE)
 
 
 def test_both_ends_of_a_long_name_are_kept() -> None:
-    short = shorten(f"real_cifake_images/{'x' * 60}724.png", ImageFont.load_default(FONT))
+    short = shorten(f"real_cifake_images/{'x' * 60}724.png", ImageFont.load_default(FONT), SIDE)
     assert short.startswith("real_cifake_")
     assert short.endswith("724.png")

@@ -6,8 +6,8 @@ from model.checkpoint import Checkpoint
 from model.predictor import Predictor
 from tests.pictures import noise
 from training.data.labelled_images import LabelledImages
-from training.evaluation.evaluate import describe_extra, describe_positive_class, evaluate
-from training.evaluation.metrics import expected_calibration_error
+from training.evaluation.evaluate import describe_calibration, describe_positive_class, evaluate
+from training.evaluation.metrics import describe, expected_calibration_error
 from training.evaluation.ood import fit_detector
 
 
@@ -19,7 +19,7 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     pictures = LabelledImages(images, labels, [str(i) for i in range(20)], [])
     result = evaluate(plain, pictures)
     assert "in_domain" not in result.metrics
-    assert "unknown" in describe_extra(result.metrics)
+    assert "in domain" not in describe(result.metrics)
     assert result.metrics["ece_uncalibrated"] == result.metrics["ece"]
 
     calibrated = random_checkpoint.with_metadata(
@@ -33,7 +33,8 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     )
     assert result.metrics["ece_uncalibrated"] != result.metrics["ece"]
     assert 0.5 <= result.metrics["in_domain"] <= 1
-    assert f"{result.metrics['in_domain']:.2%}" in describe_extra(result.metrics)
+    [line] = [line for line in describe(result.metrics).splitlines() if line.startswith("in domain ")]
+    assert line.split()[2] == f"{result.metrics['in_domain']:.0%}"
 
     complement = evaluate(Predictor.from_checkpoint(calibrated, "cpu"), pictures, "FAKE")
     assert complement.metrics["accuracy"] == pytest.approx(1 - result.metrics["accuracy"])
@@ -62,3 +63,9 @@ def test_description_of_the_positive_class(random_checkpoint: Checkpoint) -> Non
     assert "no record of what label 1 means" in describe_positive_class(random_checkpoint.metadata)
     inverted = random_checkpoint.with_metadata(data={"label_1": "FAKE"}, positive_class="FAKE")
     assert "Label 1 means FAKE" in describe_positive_class(inverted.metadata)
+
+
+def test_description_of_the_calibration() -> None:
+    assert describe_calibration(Calibration()) == "Confidences are not calibrated."
+    told = describe_calibration(Calibration(0.123456789, 1.25, -0.0123456789))
+    assert told == "Confidences are calibrated: temperature 0.123, power 1.25, shift -0.012."

@@ -46,8 +46,17 @@ def test_one_label_is_an_error() -> None:
 
 def test_description_has_every_metric() -> None:
     text = describe(classification_metrics(PREDICTIONS, LABELS))
-    for word in ("accuracy   66.67%", "95 % interval", "precision", "recall", "F1", "AUROC", "ECE", "FAKE"):
+    for word in (
+        "accuracy            67%  30% to 90%",
+        "95 % interval",
+        "precision",
+        "recall",
+        "F1",
+        "AUROC",
+        "ECE",
+    ):
         assert word in text
+    assert text.splitlines()[-2:] == ["REAL                2     1", "FAKE                1     2"]
 
 
 def test_bootstrap_intervals_contain_the_metric() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model.images.preprocess import Preprocess
-from training.fitting.recipes import RECIPES, value_of_cycle
+from training.fitting.recipes import RECIPES, recipe_record, value_of_cycle
 
 
 def test_names_are_keys() -> None:
@@ -131,3 +131,12 @@ def test_predictathon_is_as_published() -> None:
     assert recipe.balance
     assert recipe.architecture.dropout > 0
     assert recipe.patience < 5
+
+
+def test_overrides_are_what_differs_from_the_recipe_of_that_name() -> None:
+    assert recipe_record(RECIPES["hackathon"], "shipped")["overrides"] == {}
+    changed = RECIPES["hackathon"].override(epochs=3, learning_rate=0.1)
+    record = recipe_record(changed, "none")
+    assert record["overrides"] == {"epochs": 3, "learning_rate": 0.1, "init": "none"}
+    assert (record["init"], record["lr_cycles"]) == ("none", ((32,) * 3,))
+    assert recipe_record(replace(changed, name="another"), "none")["overrides"] == {}

@@ -3,12 +3,12 @@ import json
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pptx import Presentation
 
-from training.evaluation.validation_overlap import overlap_metrics
-from training.submission.package import SubmissionError, build_zip, check_predictions
+from training.evaluation.plots import plot_run
+from training.submission.model_card import model_card
+from training.submission.package import SubmissionError, build_zip, check_predictions, read_run
 
 NAMES = ["1.png", "2.png", "10.png"]
 
@@ -46,38 +46,59 @@ def test_invalid_predictions(predictions: bytes, message: str) -> None:
 
 def test_the_zip(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "out" / "x_submission.zip"
-    build_zip(path, "x", rows(), NAMES, run, tmp_path / "data")
+    build_zip(
+        path,
+        "x",
+        rows(),
+        check_predictions(rows(), NAMES),
+        read_run(run),
+        run,
+        tmp_path / "data",
+        ["A remark."],
+    )
     with zipfile.ZipFile(path) as archive:
-        assert archive.namelist() == ["x_prediction.json", "README.md", "x_presentation.pptx"]
-        assert archive.read("x_prediction.json") == rows()
-        readme = archive.read("README.md").decode()
-        deck = Presentation(io.BytesIO(archive.read("x_presentation.pptx")))
-    assert "3 predictions" in readme
-    assert "2 are 0.5 or more" in readme
+        files = {name: archive.read(name) for name in archive.namelist()}
+    plots = ["loss_curve", "accuracy_curve", "confusion", "roc", "reliability"]
+    assert list(files) == [
+        "README.md",
+        "MODEL_CARD.md",
+        "x_prediction.json",
+        "x_presentation.pptx",
+        *(f"plots/{name}.png" for name in plots),
+        "notebooks/training.ipynb",
+        "notebooks/evaluation.ipynb",
+    ]
+    assert files["x_prediction.json"] == rows()
+    assert {path.stem: path.read_bytes() for path in plot_run(run)} == {
+        name: files[f"plots/{name}.png"] for name in plots
+    }
+    readme = files["README.md"].decode()
+    for name in [*files][1:]:
+        assert f"\n- `{name}`: " in readme
+    assert "\n\nA remark.\n\n" in readme
+    assert f"`x_prediction.json`: {len(NAMES)} predictions from 0 to 1; 2 are 0.5 or more." in readme
+    assert files["MODEL_CARD.md"].decode() == model_card("x", read_run(run))
+    deck = Presentation(io.BytesIO(files["x_presentation.pptx"]))
     assert deck.slides[0].placeholders[1].text == "x\n3 predictions by a ResNet18"
 
 
-@pytest.mark.parametrize("count", [None, 0, 150, 200])
-def test_the_readme_tells_both_figures_or_none(count: int | None, run: Path, tmp_path: Path) -> None:
-    report = json.loads((run / "metrics.json").read_text()) | {"notes": ["Training brought nothing."]}
-    if count is not None:
-        labels = np.arange(200) % 2
-        report |= overlap_metrics(np.arange(200) < count, labels.astype(float), labels)
-    (run / "metrics.json").write_text(json.dumps(report))
-    build_zip(tmp_path / "x.zip", "x", rows(), NAMES, run, tmp_path / "data", ["A remark."])
+def test_a_run_without_epochs_has_no_curves(run: Path, tmp_path: Path) -> None:
+    (run / "history.csv").unlink()
+    build_zip(
+        tmp_path / "x.zip",
+        "x",
+        rows(),
+        check_predictions(rows(), NAMES),
+        read_run(run),
+        run,
+        tmp_path / "data",
+    )
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
-        readme = " ".join(archive.read("README.md").decode().split())
-    assert ("held out from this training: accuracy" in readme) is (count != 200)
-    assert ("no figure for unseen pictures" in readme) is (count == 200)
-    assert ("On the other 50: accuracy 100.00% (95 % interval 92.87% to 100.00%)" in readme) is (count == 150)
-    assert (f"{count} of the 200 validation pictures" in readme) is (count is not None)
-    assert "A remark. " in readme
-    assert "Training brought nothing. " in readme
+        names, readme = archive.namelist(), archive.read("README.md").decode()
+    for name in ("loss_curve", "confusion"):
+        assert (f"plots/{name}.png" in names) is (f"plots/{name}.png" in readme) is (name == "confusion")
 
 
-def test_invalid_predictions_give_no_zip(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(SubmissionError, match="missing"):
-        build_zip(tmp_path / "x.zip", "x", b"[]", NAMES, run, tmp_path / "data")
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=r"no metrics\.json"):
-        build_zip(tmp_path / "x.zip", "x", rows(), NAMES, tmp_path, tmp_path / "data")
-    assert not (tmp_path / "x.zip").exists()
+        read_run(tmp_path)

@@ -2,6 +2,7 @@
 
 from pptx.presentation import Presentation as Deck
 
+from training.evaluation.run_folder import describe_recipe
 from training.submission.slides.facts import Facts
 from training.submission.slides.layout import BODY_TOP, BODY_WIDTH, MARGIN, Canvas
 from training.submission.slides.published import PUBLISHED
@@ -14,7 +15,7 @@ def comparison(deck: Deck, facts: Facts) -> None:
     rows = [["", "judged on", "accuracy", "source"]]
     rows.append(
         [
-            f"This run, recipe {facts.report['recipe']['name']}",
+            f"This run, recipe {describe_recipe(facts.report['recipe'])}",
             f"its {metrics['pictures']:,} validation pictures",
             f"{metrics['accuracy']:.2%}",
             "metrics.json",

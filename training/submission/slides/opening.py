@@ -7,6 +7,7 @@ import numpy as np
 from pptx.presentation import Presentation as Deck
 
 from training.evaluation.palette import CLASSES, PAPER
+from training.evaluation.run_folder import describe_recipe
 from training.submission.slides.facts import Facts
 from training.submission.slides.layout import BODY_WIDTH, MARGIN, Canvas, title_slide
 from training.submission.slides.pictures import enlarge, mosaic
@@ -116,7 +117,7 @@ def method(deck: Deck, facts: Facts) -> None:
     canvas = Canvas(
         deck,
         f"One ResNet18, trained in {_duration(report['seconds'])}",
-        notes=f"Recipe {recipe['name']}: {architecture['stem']} stem, {architecture['head']} head. "
+        notes=f"Recipe {describe_recipe(recipe)}: {architecture['stem']} stem, {architecture['head']} head. "
         f"Augmentation: {', '.join(used) or 'none recorded'}. All settings stand in metrics.json.",
     )
     training = [

@@ -13,11 +13,11 @@ from model.predictor import Predictor
 from training.data.datasets import detect_layout, load_train
 from training.data.hackathon import Target
 from training.data.labelled_images import DataError, LabelledImages
+from training.evaluation import contact_sheet, heat_maps
 from training.evaluation.run_folder import Validation
 
 QUIZ = 3  # pictures of each class
 ENLARGED = 384  # pixels
-HEAT = 0.75  # opacity of the heat map where it is highest
 
 
 def load_validation_pictures(data: Path, report: dict[str, Any], validation: Validation) -> LabelledImages:
@@ -73,7 +73,7 @@ def load_predictor(run: Path, validation_metrics: dict[str, Any]) -> Predictor |
 
 def enlarge(image: np.ndarray) -> bytes:
     """A PNG of an image, uint8 of shape (H, W, 3), with its pixels as squares."""
-    return _png(_resize(image))
+    return _png(contact_sheet.enlarge(image, ENLARGED))
 
 
 def mosaic(images: np.ndarray, columns: int) -> bytes:
@@ -85,22 +85,8 @@ def mosaic(images: np.ndarray, columns: int) -> bytes:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> bytes:
-    """A PNG of an image, uint8 of shape (H, W, 3), under its heat map, float of shape (H, W) in [0, 1].
-
-    Where the map is low the picture stays as it is; where it is high it turns to the bright end of the colour
-    map `inferno`, whose lightness rises evenly.
-    """
-    from matplotlib import colormaps
-
-    size = (ENLARGED, ENLARGED)
-    smooth = np.asarray(Image.fromarray((heat * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC))
-    colours = (colormaps["inferno"](smooth)[..., :3] * 255).astype(np.uint8)
-    opacity = Image.fromarray((smooth * HEAT).astype(np.uint8))
-    return _png(Image.composite(Image.fromarray(colours), _resize(image), opacity))
-
-
-def _resize(image: np.ndarray) -> Image.Image:
-    return Image.fromarray(image).resize((ENLARGED, ENLARGED), Image.Resampling.NEAREST)
+    """A PNG of an image, uint8 of shape (H, W, 3), under its heat map, float of shape (H, W) in [0, 1]."""
+    return _png(heat_maps.overlay(image, heat, ENLARGED))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -35,7 +35,7 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/serve-installed: requirements-serve.txt $(VENV)/made
-	@echo "Installing what a server on a CPU needs, about 320 MB, into $(VENV): nvidia-smi lists no GPU."
+	@echo "Installing what a server on a CPU needs, about 330 MB, into $(VENV): nvidia-smi lists no GPU."
 	$(PIP) install -r requirements-serve.txt
 	@touch $@
 

@@ -22,15 +22,15 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(description: str, total: int, unit: str = "picture") -> Iterator[Progress]:
+def progress(description: str, total: int, units: str = "pictures") -> Iterator[Progress]:
     """Work of `total` units, which the block tells to `advance`. Standard output gets nothing of it."""
     if not sys.stderr.isatty():
-        yield _Lines(description, total, unit)
+        yield _Lines(description, total, units)
         return
     from tqdm import tqdm  # its import takes a tenth of a second
 
     with tqdm(
-        desc=description, total=total, unit=f" {unit}s", delay=DELAY, leave=False, dynamic_ncols=True
+        desc=description, total=total, unit=f" {units}", delay=DELAY, leave=False, dynamic_ncols=True
     ) as bar:
         _shown.append(bar)
         try:
@@ -42,20 +42,20 @@ def progress(description: str, total: int, unit: str = "picture") -> Iterator[Pr
 class Tracked(Generic[T]):
     """Items, each counted when the next one is asked for. note: a few words beside the bar."""
 
-    def __init__(self, items: Iterable[T], description: str, total: int, unit: str) -> None:
+    def __init__(self, items: Iterable[T], description: str, total: int, units: str) -> None:
         self.note = ""
-        self._items, self._description, self._total, self._unit = items, description, total, unit
+        self._items, self._description, self._total, self._units = items, description, total, units
 
     def __iter__(self) -> Iterator[T]:
-        with progress(self._description, self._total, self._unit) as work:
+        with progress(self._description, self._total, self._units) as work:
             for item in self._items:
                 yield item
                 work.advance(1, self.note)
 
 
-def track(items: Collection[T], description: str, unit: str = "picture") -> Tracked[T]:
+def track(items: Collection[T], description: str, units: str = "pictures") -> Tracked[T]:
     """The items with their progress."""
-    return Tracked(items, description, len(items), unit)
+    return Tracked(items, description, len(items), units)
 
 
 def slices(count: int, size: int, description: str) -> Iterator[slice]:
@@ -97,8 +97,8 @@ class _Bar:
 class _Lines:
     """For logs."""
 
-    def __init__(self, description: str, total: int, unit: str) -> None:
-        self._description, self._total, self._unit = description, total, unit
+    def __init__(self, description: str, total: int, units: str) -> None:
+        self._description, self._total, self._units = description, total, units
         self._done = 0
         self._start = self._told = time.monotonic()
 
@@ -109,5 +109,5 @@ class _Lines:
             return
         self._told = now
         left = (now - self._start) / self._done * (self._total - self._done) / 60
-        text = f"{self._description}: {self._done} of {self._total} {self._unit}s, about {left:.0f} min left"
+        text = f"{self._description}: {self._done} of {self._total} {self._units}, about {left:.0f} min left"
         print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)

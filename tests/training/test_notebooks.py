@@ -65,7 +65,7 @@ def execute(name: str, folder: Path, **parameters: object) -> list[Any]:
     (cloning,) = [i for i, c in enumerate(notebook.cells) if '"clone"' in c.source]
     more = [notebook.cells[cloning].source, F32]
     notebook.cells[cloning + 1 : cloning + 1] = map(nbformat.v4.new_code_cell, more)
-    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 

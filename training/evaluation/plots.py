@@ -47,9 +47,13 @@ def run_plots(folder: Path) -> dict[str, Draw]:
         plots["accuracy_curve"] = lambda axes: accuracy_curve(axes, history)
     if validation is not None:
         metrics = classification_metrics(validation.predictions, validation.labels)
-        curves = {"after calibration": validation.predictions}
-        if validation.uncalibrated is not None:
-            curves = {"before": validation.uncalibrated, "after calibration": validation.predictions}
+        before, after = validation.uncalibrated, validation.predictions
+        if before is None:
+            curves = {"predictions": after}
+        elif np.array_equal(before, after):
+            curves = {"predictions, not calibrated": after}
+        else:
+            curves = {"before": before, "after calibration": after}
         plots["confusion"] = lambda axes: confusion_matrix(axes, validation, metrics)
         plots["roc"] = lambda axes: roc(axes, validation, metrics)
         plots["reliability"] = lambda axes: reliability_diagram(axes, curves, validation.labels)

@@ -148,7 +148,7 @@ def train(
         network.train()
         steps = len(order) // recipe.batch_size or 1
         sums = torch.zeros(4, device=torch_device)  # of weights, losses, correct ones, gradient norms
-        tracked = track(range(steps), f"epoch {epoch} of {recipe.epochs}", unit="batch")
+        tracked = track(range(steps), f"epoch {epoch} of {recipe.epochs}", units="batches")
         for step in tracked:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(epoch, (step + 0.5) / steps)

@@ -11,10 +11,10 @@ RUN pip install -r requirements-serve.txt
 ENV CIFAKE_BIND=0.0.0.0:8000 CIFAKE_OUTPUT_DIR=/outputs
 VOLUME /outputs
 EXPOSE 8000
-# Asks where CIFAKE_BIND says, host:port. With a unix: socket there, start the container with --no-healthcheck.
+# Asks at the first address of CIFAKE_BIND, host:port. With a unix: socket there, start the container with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os; from http.client import HTTPConnection; c = HTTPConnection(os.environ['CIFAKE_BIND'], timeout=4); c.request('GET', '/readyz'); raise SystemExit(c.getresponse().status != 200)"]
-# SIGTERM lets requests end within 30 seconds: give it more than docker stop's ten, with -t 35.
+    CMD ["python", "-c", "import os; from http.client import HTTPConnection; c = HTTPConnection(os.environ['CIFAKE_BIND'].split(',')[0], timeout=4); c.request('GET', '/readyz'); raise SystemExit(c.getresponse().status != 200)"]
+# SIGTERM lets requests end within CIFAKE_DRAIN_SECONDS, 30: give it more than docker stop's ten, with -t 35.
 CMD ["gunicorn", "-c", "api/gunicorn.conf.py", "api.app:create_app()"]
 
 

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 
+BUSY_SECONDS = 1.0  # so long after a single item more of them are expected
+
 
 class QueueFullError(Exception):
     """The queue has reached its maximum size."""
@@ -32,8 +34,8 @@ class BatchResult(Generic[Output]):
 class _Job(Generic[Item, Output]):
     """The items of one caller, and their `output` or `error` once it is finished."""
 
-    def __init__(self, items: Sequence[Item], timeout: float) -> None:
-        self.items = items
+    def __init__(self, items: Sequence[Item], timeout: float, background: bool) -> None:
+        self.items, self.background = items, background
         self.submitted_at = time.monotonic()
         self.deadline = self.submitted_at + timeout
         self.output: BatchResult[Output] | None = None
@@ -62,11 +64,13 @@ class Batcher(Generic[Item, Output]):
 
     If nothing is being computed, `submit` calls `compute` in its own thread. Otherwise the items are queued,
     and the batcher's thread computes as many of them together as fit in a batch: batches grow with the load,
-    without a batching delay. A caller whose deadline passes removes its items from the queue.
+    without a batching delay. A caller whose deadline passes removes its items from the queue. Background
+    items are computed when nothing else is queued, and by themselves.
 
     compute: returns the outputs of 1 to `max_batch_size` items; its second argument is True if the batch has
-    one caller and the queue is empty. max_queue_size: limit of queued single items. Lists of several items
-    are not limited: their callers, such as /batch, submit one list at a time.
+    one caller and the queue is empty, unless it is of the background while single items come. max_queue_size:
+    limit of queued single items. Lists of several items are not limited: their callers, such as /batch,
+    submit one list at a time.
     """
 
     def __init__(
@@ -81,9 +85,11 @@ class Batcher(Generic[Item, Output]):
         # Guards all attributes below. Only the batcher's thread waits on it.
         self._changed = threading.Condition(threading.Lock())
         self._busy = False
+        self._last_single_at = -math.inf
         self._thread: threading.Thread | None = None
-        # Single items, and lists of several. Single items go first, but not twice in a row if a list waits.
-        self._queues: tuple[deque[_Job[Item, Output]], deque[_Job[Item, Output]]] = (deque(), deque())
+        # Single items, lists of several, and those of the background. Single items go first, but not twice in
+        # a row if a list waits.
+        self._queues: tuple[deque[_Job[Item, Output]], ...] = (deque(), deque(), deque())
         self._lists_first = False
 
     @property
@@ -92,8 +98,17 @@ class Batcher(Generic[Item, Output]):
         with self._changed:
             return sum(len(job.items) for queue in self._queues for job in queue)
 
-    def submit(self, items: Sequence[Item], timeout: float = math.inf) -> BatchResult[Output]:
+    @property
+    def serves_singles(self) -> bool:
+        """Whether a single item was submitted within the last BUSY_SECONDS."""
+        return time.monotonic() < self._last_single_at + BUSY_SECONDS
+
+    def submit(
+        self, items: Sequence[Item], timeout: float = math.inf, background: bool = False
+    ) -> BatchResult[Output]:
         """The outputs of 1 to `max_batch_size` items, which are computed in one batch.
+
+        background: wait until nothing else is queued.
 
         Raises QueueFullError, DeadlineExceededError after `timeout` seconds, any error of `compute`, or
         ValueError for no items or too many.
@@ -102,13 +117,16 @@ class Batcher(Generic[Item, Output]):
             raise ValueError(f"a batch has 1 to {self.max_batch_size} items, not {len(items)}")
         if not timeout > 0:  # True for NaN too
             raise DeadlineExceededError
-        job: _Job[Item, Output] = _Job(items, timeout)
-        queue = self._queues[len(items) > 1]
+        job: _Job[Item, Output] = _Job(items, timeout, background)
+        single = len(items) == 1 and not background
+        queue = self._queues[2 if background else len(items) > 1]
         with self._changed:
+            if single:
+                self._last_single_at = job.submitted_at
             run_inline = not self._busy and not any(self._queues)
             if run_inline:
                 self._busy = True
-            elif len(items) == 1 and len(queue) >= self._max_queue_size:
+            elif single and len(queue) >= self._max_queue_size:
                 raise QueueFullError
             else:
                 queue.append(job)
@@ -156,9 +174,11 @@ class Batcher(Generic[Item, Output]):
 
     def _fill(self, batch: list[_Job[Item, Output]]) -> None:
         """Move jobs that fit from the queues to `batch`; fail expired ones. Called with the lock held."""
-        singles, lists = self._queues
+        singles, lists, background = self._queues
         capacity, now = self.max_batch_size, time.monotonic()
-        for queue in (lists, singles) if self._lists_first else (singles, lists):
+        for queue in (lists, singles, background) if self._lists_first else (singles, lists, background):
+            if queue is background and batch:
+                break
             while queue and (queue[0].deadline <= now or len(queue[0].items) <= capacity):
                 job = queue.popleft()
                 if job.deadline <= now:
@@ -177,6 +197,8 @@ class Batcher(Generic[Item, Output]):
             if not items:  # all jobs had expired
                 return
             uncontended = len(batch) == 1 and not any(self._queues)
+            if batch[0].background and self.serves_singles:  # of which one may come to another process
+                uncontended = False
             values = list(self._compute(items, uncontended))
             if len(values) != len(items):
                 raise ValueError(f"compute returned {len(values)} outputs for {len(items)} items")

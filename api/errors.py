@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
+from api.security.redaction import redact
 from api.server.environ import FIRST_BYTE_AT, REJECTED
 from model.images.errors import (
     BrokenImageError,
@@ -24,7 +26,9 @@ from model.images.errors import (
 
 log = logging.getLogger(__name__)
 
+PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Problem(Exception):
@@ -82,6 +86,37 @@ class BusyProblem(Problem):
 
     status, slug = HTTPStatus.TOO_MANY_REQUESTS, "busy"
     headers = RETRY_AFTER
+
+
+class NotFoundProblem(Problem):
+    """There is nothing of that name."""
+
+    status, slug = HTTPStatus.NOT_FOUND, "not-found"
+
+
+class UnfinishedProblem(Problem):
+    """The job has no result: it is not done yet, or ended without one."""
+
+    status, slug = HTTPStatus.CONFLICT, "not-done"
+
+
+class KeyReusedProblem(Problem):
+    """The Idempotency-Key is another request's (draft-ietf-httpapi-idempotency-key-header, section 2.7)."""
+
+    status, slug = HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"
+
+
+class JobsUnavailableProblem(Problem):
+    """The record of jobs cannot be read or written."""
+
+    status, slug = HTTPStatus.SERVICE_UNAVAILABLE, "jobs-unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "10"}
+
+
+class ManyJobsProblem(BusyProblem):
+    """Too many jobs wait."""
+
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "60"}
 
 
 class StalledProblem(Problem):
@@ -146,9 +181,8 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(OSError)
     def storage(error: OSError) -> Response:
-        no_temporary_folder = str(error.strerror).startswith("No usable temporary directory")
-        if no_temporary_folder or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            return problem(StorageProblem(f"the server cannot store the upload: {error.strerror}"))
+        if lacks_storage(error):
+            return problem(StorageProblem(f"the server cannot store the upload: {storage_reason(error)}"))
         return unexpected(error)
 
     @app.errorhandler(HTTPException)
@@ -157,8 +191,7 @@ def register_errors(app: Flask) -> None:
             most = request.max_content_length
             return problem(TooLargeProblem(f"the request's body may have {most} bytes at most; send less"))
         code = error.code or 500
-        slug = HTTP_STATUS_CODES.get(code, "error").lower().replace(" ", "-")
-        response = _problem_response(code, slug, error.description or "")
+        response = _problem_response(code, status_slug(code), error.description or "")
         for name, value in error.get_headers():
             if name.lower() not in ("content-type", "content-length"):
                 response.headers[name] = value  # such as Allow for 405
@@ -170,13 +203,43 @@ def register_errors(app: Flask) -> None:
         return _problem_response(500, "internal-error", "the server failed; its log has this request's id")
 
 
-def _problem_response(status: int, slug: str, detail: str, **members: object) -> Response:
-    body = {
+def problem_json(status: int, slug: str, detail: str, request_id: str, **members: object) -> str:
+    """The body of an error response (RFC 9457)."""
+    return json.dumps(problem_object(status, slug, detail, request_id=request_id, **members))
+
+
+def problem_object(status: int, slug: str, detail: str, **members: object) -> dict[str, object]:
+    """The members of an error's JSON (RFC 9457)."""
+    return {
         "type": f"urn:cifake:problem:{slug}",
         "title": HTTP_STATUS_CODES.get(status, "Error"),
         "status": int(status),
-        "detail": detail,
-        "request_id": g.request_id,
+        "detail": redact(detail),
         **members,
     }
-    return Response(json.dumps(body), status=status, mimetype="application/problem+json")
+
+
+def lacks_storage(error: OSError) -> bool:
+    """Whether the disk is full or read-only."""
+    no_temporary_folder = str(error.strerror).startswith("No usable temporary directory")
+    return no_temporary_folder or error.errno in NO_ROOM
+
+
+def storage_reason(error: OSError) -> str:
+    """Why something cannot be stored, without the name of a folder, which `strerror` may have in it."""
+    if error.errno == errno.ENOENT:
+        return "it has no temporary folder"
+    return os.strerror(error.errno or 0)
+
+
+def status_slug(status: int) -> str:
+    """The slug of an error that has no Problem class, from the status code's name, such as `not-found`."""
+    return HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "-")
+
+
+def _problem_response(status: int, slug: str, detail: str, **members: object) -> Response:
+    g.problem = slug
+    if f"{request.path}/".startswith("/v2/"):  # where clients read `error` (Open Inference Protocol)
+        members["error"] = detail
+    body = problem_json(status, slug, detail, g.request_id, **members)
+    return Response(body, status=status, mimetype=PROBLEM_TYPE)

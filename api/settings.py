@@ -1,20 +1,55 @@
 """Settings of the service, read from `CIFAKE_*` environment variables and validated."""
 
 import os
+import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from limits import parse_many
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model import SHIPPED
 
 MIB = 1 << 20
+ORIGIN = re.compile(r" *https?://[a-z0-9.-]+(:[0-9]{1,5})? *", re.IGNORECASE)
 
 Text = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 UpToHour = Annotated[float, Field(gt=0, le=3600)]  # seconds
 UpToDay = Annotated[float, Field(gt=0, le=86400)]
+
+
+def _digest(text: str) -> str:
+    if text != "any" and not re.fullmatch("[0-9a-f]{12,64}", text.lower()):
+        raise PydanticCustomError("digest", "Input should be 12 to 64 hex digits, or any")
+    return text.lower()
+
+
+def _rate_limit(text: str) -> str:
+    if text != "none":
+        try:
+            limits = parse_many(text)
+        except ValueError:
+            limits = []
+        if not limits or not all(limit.amount for limit in limits):
+            raise PydanticCustomError("rate_limit", "Input should be such as 600/minute, or none")
+    return text
+
+
+def _origins(text: str) -> str:
+    if text not in ("none", "*") and not all(map(ORIGIN.fullmatch, text.split(","))):
+        raise PydanticCustomError(
+            "origins",
+            "Input should be origins such as https://example.org with commas, or * or none",
+        )
+    return text
+
+
+DigestPrefix = Annotated[Literal["any"] | str, AfterValidator(_digest)]
+RateLimit = Annotated[Literal["none"] | str, AfterValidator(_rate_limit)]
+Origins = Annotated[Literal["none"] | str, AfterValidator(_origins)]
 
 
 class SettingsError(ValueError):
@@ -28,7 +63,19 @@ class Settings(BaseSettings):
         env_prefix="CIFAKE_", frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=()
     )
 
-    bind: Text = Field("127.0.0.1:8000", description="address and port to listen on")
+    bind: Text = Field(
+        "127.0.0.1:8000",
+        description="address and port to listen on, or several with commas between them; `[::]:8000` is all "
+        "of IPv6 and IPv4, `unix:PATH` a socket file",
+    )
+    metrics_bind: Text = Field(
+        "same",
+        description="address and port where `/metrics` and nothing else is answered, and only there; `same`: "
+        "`/metrics` is one of the service's routes",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text` or `json`, with an object a line: [the log](#the-log)"
+    )
     workers: int = Field(
         0,
         ge=0,
@@ -43,6 +90,10 @@ class Settings(BaseSettings):
         description="requests that a worker takes at once; the model answers them in batches",
     )
     model: Text = Field(str(SHIPPED), description="checkpoint to serve")
+    model_sha256: DigestPrefix = Field(
+        "any",
+        description="SHA-256 that the checkpoint's file must have, or its first 12 or more hex digits",
+    )
     device: str = Field("auto", description="`auto` (CUDA, then MPS, then CPU) or a torch device")
     engine: Literal["auto", "openvino", "torch"] = Field(
         "auto", description="`auto` (OpenVINO on a CPU, torch on a GPU), `openvino` or `torch`"
@@ -65,6 +116,45 @@ class Settings(BaseSettings):
     upload_seconds: UpToDay = Field(
         300, description="time that a batch's upload may take; after it the answer is 504"
     )
+    keepalive_seconds: int = Field(
+        75,
+        ge=0,
+        le=3600,
+        description="time that an idle connection is kept open after an answer; it should be longer than the "
+        "proxy in front keeps it (60 for AWS's ALB and nginx); 0: one request a connection",
+    )
+    drain_delay_seconds: float = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="time after SIGTERM in which `/readyz` is 503 and everything else is still served, so "
+        "that a load balancer takes notice",
+    )
+    drain_seconds: int = Field(
+        30, ge=1, le=3600, description="time that accepted requests have to end, after that delay"
+    )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="number of proxies in front, whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` "
+        "are believed",
+    )
+    keys_file: Text = Field(
+        "none",
+        description="file of [API keys](#api-keys), without one of which requests are answered 401; `none`: "
+        "everybody may use the service",
+    )
+    rate_limit: RateLimit = Field(
+        "none",
+        description="most requests of each key or, without one, client address, such as `600/minute` or "
+        "`10/second; 600/minute`; one more is answered 429",
+    )
+    cors_origins: Origins = Field(
+        "none",
+        description="origins whose web pages may use the service, such as `https://example.org`, with commas "
+        "between them; `*`: all",
+    )
     output_dir: Text = Field("outputs", description="folder that batches write to")
     max_image_bytes: PositiveInt = Field(10 * MIB, description="largest picture file")
     max_image_pixels: PositiveInt = Field(25_000_000, description="most pixels of a picture")
@@ -82,6 +172,14 @@ class Settings(BaseSettings):
         300, description="time that a batch may take after its upload; after it the answer is 504"
     )
     max_unpacked_bytes: PositiveInt = Field(1024 * MIB, description="most bytes an archive may unpack to")
+    max_job_files: PositiveInt = Field(120_000, description="most files of an archive that a job works on")
+    max_jobs: PositiveInt = Field(100, description="most jobs that wait or run; one more is 429")
+    max_jobs_bytes: PositiveInt = Field(
+        10 * 1024 * MIB, description="most bytes that the jobs' uploads and results take on the disk"
+    )
+    job_days: float = Field(
+        7, gt=0, le=3650, description="time that a job's result is kept after its end, in days"
+    )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:

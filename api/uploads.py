@@ -1,9 +1,6 @@
 """Reading request bodies: deadlines, form files, and the picture of a single-picture request."""
 
-import base64
-import binascii
 import io
-import json
 import re
 import select
 import socket
@@ -23,13 +20,14 @@ from api.errors import (
     UnsupportedProblem,
 )
 from api.forms import FORM, FormParser, check_fields
+from api.json_body import decode_base64, parse_json
 from api.parameters import quoted
 
 # Bytes that a form or JSON adds to a picture: boundaries, headers, names.
 ENCODING_OVERHEAD = 64 << 10
 # Forms up to this size are kept in memory; the files of larger ones share one temporary file.
 SPOOL_BYTES = 1 << 20
-URL_SAFE = str.maketrans("-_", "+/")
+MAX_JSON_VALUES = 1000  # more than any client has reason to send besides `file`
 # What a body is, by its first bytes, that belongs under another Content-Type. No picture begins so.
 OTHER_BODY = re.compile(
     rb"""(?P<json>(?:\xef\xbb\xbf)?\s*(?:\{(?!\\)|\[\s*["{\[]))
@@ -46,14 +44,16 @@ OTHER_BODIES = {
 
 
 class RequestBody(io.RawIOBase):
-    """Wraps `wsgi.input`: limits the upload time and converts errors to Problems.
+    """Wraps `wsgi.input`: limits the upload's size and time, and converts errors to Problems.
 
-    deadline: by time.monotonic(). A read raises DeadlineProblem past it, StalledProblem if the client stopped
-    sending, and BadRequestProblem for any other error, such as a truncated body or invalid chunked encoding.
+    deadline: by time.monotonic(). A read raises DeadlineProblem past it, TooLargeProblem for more than
+    `max_bytes`, StalledProblem if the client stopped sending, and BadRequestProblem for any other error, such
+    as a truncated body or invalid chunked encoding.
     """
 
-    def __init__(self, stream: IO[bytes], deadline: float) -> None:
+    def __init__(self, stream: IO[bytes], deadline: float, max_bytes: int) -> None:
         self._stream = stream
+        self._max_bytes, self._bytes = max_bytes, 0
         self.deadline = deadline
 
     def readable(self) -> bool:
@@ -63,13 +63,17 @@ class RequestBody(io.RawIOBase):
         if time.monotonic() > self.deadline:
             raise DeadlineProblem("the upload did not end in time")
         try:
-            return self._stream.read(size)
+            data = self._stream.read(size)
         except TimeoutError as error:
             raise StalledProblem("the client stopped sending the request's body; send all of it") from error
         except Exception as error:
             raise BadRequestProblem(
                 f"the request's body cannot be read: {error or type(error).__name__}"
             ) from error
+        self._bytes += len(data)
+        if self._bytes > self._max_bytes:
+            raise TooLargeProblem(f"the request's body may have {self._max_bytes} bytes at most; send less")
+        return data
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self.read(len(buffer))
@@ -162,8 +166,10 @@ def limit_upload(max_bytes: int, deadline: float) -> None:
         raise ContentEncodingProblem(
             f"the body has the Content-Encoding {quoted(coding)}: send it as it is, without this header"
         )
-    request.max_content_length = max_bytes
-    request.environ["wsgi.input"] = RequestBody(request.environ["wsgi.input"], deadline)
+    if (request.content_length or 0) > max_bytes:
+        raise TooLargeProblem(f"the request's body may have {max_bytes} bytes at most; send less")
+    request.max_content_length = max_bytes + 1  # of a chunked body, so that RequestBody sees what is too much
+    request.environ["wsgi.input"] = RequestBody(request.environ["wsgi.input"], deadline, max_bytes)
 
 
 def client_disconnected() -> bool:
@@ -192,7 +198,7 @@ def read_picture(max_bytes: int, deadline: float) -> bytes:
         limit_upload(max_bytes * 4 // 3 + ENCODING_OVERHEAD, deadline)
         data = _from_json()
     else:
-        limit_upload(max_bytes + 1, deadline)  # a chunked body is truncated to that, and rejected below
+        limit_upload(max_bytes, deadline)
         data = request.get_data(cache=False)
         if other := OTHER_BODY.match(data, 0, 1024):
             raise UnsupportedProblem(f"this body is {OTHER_BODIES[other.lastgroup or '']}")
@@ -218,27 +224,8 @@ def _from_json() -> bytes:
     data = request.get_data(cache=False)
     if not data:
         return data
-    try:
-        content = json.loads(data)
-    except RecursionError as error:
-        raise BadRequestProblem("the JSON is nested too deeply") from error
-    except UnicodeDecodeError as error:
-        raise BadRequestProblem(
-            f"the JSON is not {error.encoding.upper()}: {error.reason} at byte {error.start}; the bytes of a "
-            "picture go with another Content-Type, such as image/png"
-        ) from error
-    except ValueError as error:
-        raise BadRequestProblem(f"the JSON is malformed: {error}") from error
+    content = parse_json(data, MAX_JSON_VALUES)
     text = content.get("file") if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise BadRequestProblem('the JSON must be {"file": "<the picture in base64, or as a data URL>"}')
-    if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not head.lower().endswith(";base64"):
-            raise BadRequestProblem("a data URL must be `data:<type>;base64,<data>`")
-    try:
-        # URL-safe and without padding too (RFC 4648, sections 3.2 and 5).
-        text = "".join(text.split()).rstrip("=").translate(URL_SAFE)
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequestProblem(f"`file` is not base64: {error}") from error
+    return decode_base64(text, "file")

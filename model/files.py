@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +32,14 @@ def atomic_write(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             error.filename = str(path)  # it names no file
         raise
+
+
+def remove_partial_files(folder: Path, seconds: float) -> None:
+    """Remove what `atomic_write` left in a folder when its process was killed, if it is this old."""
+    for path in folder.glob(".????????.part"):  # as mkstemp names it
+        with suppress(OSError):  # another process was faster, or it is another user's
+            if path.stat().st_mtime < time.time() - seconds:
+                path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

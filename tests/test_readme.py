@@ -158,7 +158,7 @@ RECIPES = [block.code for block in blocks("api/README.md") if block.language == 
 
 @pytest.mark.parametrize("code", RECIPES, ids=lambda code: code.split(maxsplit=2)[1])
 def test_recipes_in_python(code: str, place: Place) -> None:
-    shutil.copy(ROOT / "client" / "cifake_client.py", place.folder)
+    shutil.copy(ROOT / "api" / "client" / "cifake_client.py", place.folder)
     for module in re.findall(r"^(?:import|from) (?!cifake_client)(\w+)", code, re.MULTILINE):
         pytest.importorskip(module)
     if "cifake_client" in code:

@@ -38,6 +38,7 @@ def model() -> dict[str, Any]:
         "labels": {"1": "REAL", "0": "FAKE"},
         "prediction": "P(REAL)",
         "label_1_in_training_data": checkpoint.positive_class,
+        "label_1_assumed": checkpoint.positive_class_assumed,
         "calibration": asdict(checkpoint.calibration),
         "threshold": THRESHOLD,
         "domain": f"{size}x{size} RGB pictures like those it was trained on; others are resized",

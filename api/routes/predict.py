@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from flask import Blueprint, Response, g, jsonify, request
 from PIL import Image
 
 from api.errors import BadRequestProblem
-from api.parameters import check_query
+from api.monitoring.metrics import count_prediction
+from api.parameters import check_query, quoted
 from api.service import current_service
 from api.uploads import read_picture
 from model.images.provenance import read_provenance
@@ -22,8 +24,9 @@ blueprint = Blueprint("predict", __name__)
 def predict() -> Response:
     """The label of one picture, its confidence, P(REAL), and whether the picture is in the model's domain."""
     service = current_service()
-    check_query("abstain", "explain", "provenance")
+    check_query("abstain", "explain", "provenance", "format")
     abstain, explain, provenance = _abstain_threshold(), _wants_explanation(), _wants_provenance()
+    for_hugging_face = _wants_hugging_face_format()
     deadline = service.deadline()
     data = read_picture(service.settings.max_image_bytes, deadline)
     parsed_at = time.monotonic()
@@ -33,35 +36,42 @@ def predict() -> Response:
     [predicted] = result.values
     prediction = predicted.prediction
     in_domain, reason = picture.domain(predicted)
-    decision = service.predictor.decide(prediction, abstain)
+    count_prediction(prediction, reason)
+    scores = {"REAL": prediction, "FAKE": round(1 - prediction, 6)}
+    predictor = service.predictor
+    decision = predictor.decide(prediction, abstain)
     body: dict[str, Any] = {
         "label": decision.label,
         "confidence": round(decision.confidence, 6),
         "prediction": prediction,
+        "scores": scores,
         "in_domain": in_domain,
         "out_of_domain_reason": reason,
         "width": picture.width,
         "height": picture.height,
         "resized": picture.pixels.shape[:2] != (picture.height, picture.width),
+        "model": predictor.metadata.digest[:12],
+        "request_id": g.request_id,
     }
     if explain:
         heat = service.explain(picture.pixels, prediction, deadline)
         body["explanation"] = {"method": "gradcam", "heatmap": _png_data_url(heat)}
     if provenance:
         body["provenance"] = read_provenance(data, deadline).to_json()
-    response = jsonify(body)
-    response.headers["Server-Timing"] = _server_timing(
-        parse=parsed_at - g.started_at,
-        decode=decoded_at - parsed_at,
-        queue=result.queue_seconds,
-        infer=result.compute_seconds,
-    )
+    response = jsonify(_hugging_face_scores(scores) if for_hugging_face else body)
+    g.stages = {
+        "parse": parsed_at - g.started_at,
+        "decode": decoded_at - parsed_at,
+        "queue": result.queue_seconds,
+        "infer": result.compute_seconds,
+    }
+    response.headers["Server-Timing"] = _server_timing(g.stages)
     return response
 
 
-def _server_timing(**seconds: float) -> str:
-    """The header `Server-Timing` (W3C) with the duration of each stage in milliseconds."""
-    return ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in seconds.items())
+def _server_timing(stages: Mapping[str, float]) -> str:
+    """The header `Server-Timing` (W3C) with the duration of each stage, from seconds, in milliseconds."""
+    return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in stages.items())
 
 
 def _abstain_threshold() -> float:
@@ -88,6 +98,25 @@ def _wants_provenance() -> bool:
     if text not in ("0", "1"):
         raise BadRequestProblem(f"provenance must be 0 or 1, not {text!r}")
     return text == "1"
+
+
+def _wants_hugging_face_format() -> bool:
+    name = request.args.get("format", "json")
+    if name not in ("json", "huggingface"):
+        raise BadRequestProblem(f"format must be json or huggingface, not {quoted(name)}")
+    if name == "json":
+        return False
+    if others := request.args.keys() - {"format"}:
+        raise BadRequestProblem(
+            f"format=huggingface has no place for {quoted(*sorted(others))}; leave one of them out"
+        )
+    return True
+
+
+def _hugging_face_scores(scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The labels by falling score, as the Inference API of Hugging Face classifies images."""
+    falling = sorted(scores.items(), key=lambda item: -item[1])
+    return [{"label": label, "score": score} for label, score in falling]
 
 
 def _png_data_url(heat: np.ndarray) -> str:

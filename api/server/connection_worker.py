@@ -44,6 +44,12 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         self.drained: dict[TConn, int] = {}
         self.next_sweep = 0.0
 
+    @property
+    def metrics_listener(self) -> Any:
+        """The listening socket of CIFAKE_METRICS_BIND, the last of several; None without it."""
+        separate = self.settings.metrics_bind != "same" and len(self.sockets) > 1
+        return self.sockets[-1] if separate else None
+
     def schedule(self, conn: TConn) -> None:
         """Assign a thread to the connection's buffered request."""
         raise NotImplementedError
@@ -61,12 +67,16 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self.balancer.publish(self.nr_conns)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept connections, unless they are left to other workers."""
-        if self.loaded:
-            left_to_others = self.balancer.is_yielding(time.monotonic())
-        else:
-            left_to_others = self.balancer.fewest_connections() is not None
+        """Accept connections, unless they are left to other workers or this one is to stop."""
+        if not self.alive:
+            self._close_listeners()
+            return
+        left_to_others = self.balancer.is_yielding(time.monotonic()) if self.loaded else self._others_serve()
         super().set_accept_enabled(enabled and not left_to_others)
+
+    def _others_serve(self) -> bool:
+        """Whether the model of another worker is loaded, while this one's is not."""
+        return not self.loaded and self.balancer.fewest_connections() is not None
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Run one round of events, with a short timeout while yielding."""
@@ -79,8 +89,11 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self.set_accept_enabled(True)  # another worker may have become ready meanwhile
         elif not self.balancer.should_accept(self.nr_conns, time.monotonic()):
             self.set_accept_enabled(False)
-        if not self._accepting:
-            return
+        if self._accepting:
+            self._accept(listener)
+
+    def _accept(self, listener: Any) -> bool:
+        """Accept a connection. Returns whether there was one."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -89,14 +102,28 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
                 self._close_oldest_idle()
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
-            return
+            return False
         self._add_connections(1)
         sock = ClientSocket(accepted, self.settings.stall_seconds, self.settings.upload_seconds)
+        sock.for_metrics = listener is self.metrics_listener
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.parser = http.get_parser(self.cfg, sock, address)
         self._await_request(conn, self.settings.stall_seconds)
         if self.nr_conns >= self.worker_connections:
             self._close_oldest_idle()
+        return True
+
+    def _close_listeners(self) -> None:
+        """Accept what connections the system has queued for this worker, and let it refuse those to come.
+
+        If the sockets stayed open until the last response, later clients would wait for it, and be reset.
+        """
+        super().set_accept_enabled(False)
+        for listener in self.sockets:
+            if not self._others_serve():
+                while self.nr_conns < self.worker_connections and self._accept(listener):
+                    pass
+            listener.close()
 
     def _await_request(self, conn: TConn, timeout: float) -> None:
         """Read the connection's next request, which must start within `timeout` seconds."""

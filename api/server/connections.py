@@ -22,7 +22,8 @@ class ClientSocket(socket.socket):
     first_byte_at, last_byte_at: when the first and latest bytes of the request arrived, by time.monotonic();
     0 if none has. headers_complete, message_complete: whether all headers, and all of the body, are buffered.
     read_aborted: `recv` raises TimeoutError instead of waiting. rejected: the request is to be answered
-    with 429. registered: the socket is registered with the main loop's selector.
+    with 429. registered: the socket is registered with the main loop's selector. for_metrics: it was accepted
+    at CIFAKE_METRICS_BIND.
     """
 
     def __init__(self, accepted: socket.socket, stall_timeout: float, upload_timeout: float) -> None:
@@ -31,7 +32,7 @@ class ClientSocket(socket.socket):
         # releases the GIL, so it is avoided for fast clients.
         self.setblocking(False)
         self.stall_timeout, self.upload_timeout = stall_timeout, upload_timeout
-        self.registered = False
+        self.registered = self.for_metrics = False
         self.read_buffer = bytearray()
         self._send_buffer = b""
         self.next_request()

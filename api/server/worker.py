@@ -3,40 +3,45 @@
 A thread is assigned when the request, or 64 KiB of its body, is buffered (see api.server.connection_worker).
 """
 
-import multiprocessing
+import atexit
 import os
 import sys
 import threading
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
+from itertools import product
 from typing import Any
 
-from gunicorn import http
-from gunicorn.arbiter import Arbiter
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import TConn
 
-from api.server.connection_worker import ConnectionWorker
+from api.server.arbiter import is_draining
 from api.server.connections import ClientSocket
-from api.server.environ import FIRST_BYTE_AT, REJECTED
+from api.server.environ import DRAINING, FIRST_BYTE_AT, METRICS_LISTENER, REJECTED
+from api.server.loading import LoadingWorker
 from api.server.memory import trim
+from api.server.refusals import refusal, refusal_response
 
-HEALTH_CHECKS = (b"GET /livez", b"GET /readyz", b"HEAD /livez", b"HEAD /readyz")
+HEALTH_PATHS = (b"/livez", b"/readyz", b"/v2/health/")
+HEALTH_CHECKS = tuple(b"%s %s" % start for start in product((b"GET", b"HEAD"), HEALTH_PATHS))
+SCRAPE = b"GET /metrics"
+SAMPLE_SECONDS = 1.0
 TRIM_SECONDS = 1.0
 SWITCH_SECONDS = 0.001
-# Held by the first worker that failed to load its model, and by the first that loaded it: only that one logs.
-_fork = multiprocessing.get_context("fork")
-LOAD_FAILED, READY_LOGGED = _fork.Lock(), _fork.Lock()
 
 Environ = dict[str, Any]
 
 
-class Worker(ConnectionWorker):
+class Worker(LoadingWorker):
     """A worker process: its main loop, gunicorn's thread pool, and small pools for health checks and 429s.
 
     in_flight: connections whose request is running or waits for a thread. uploads: those of them whose body
     is still being received; they have a quarter of the threads as slots, so that slow ones cannot occupy all.
-    queued_uploads: connections that wait for such a slot.
+    queued_uploads: connections that wait for such a slot. slot: see api.monitoring.slots.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -45,36 +50,42 @@ class Worker(ConnectionWorker):
         self.uploads: set[TConn] = set()
         self.queued_uploads: deque[TConn] = deque()
         self.upload_slots = max(1, self.cfg.threads // 4)
-        self.needs_trim = False
-        self.next_trim = 0.0
+        self.slot = 0
+        self.next_trim = self.next_sample = 0.0
 
-    # Loading
+    # Start and stop
+
+    def handle_exit(self, *arguments: Any) -> None:
+        """SIGTERM: stop, while the service's own threads hand over what they work on."""
+        if self.alive:
+            self.method_queue.defer(self._stop_service)
+        super().handle_exit(*arguments)
+
+    def _stop_service(self) -> None:
+        if self.loaded:
+            service = self.application.extensions["cifake"]
+            # Not a daemon: the process ends after it, or when the parent kills it after CIFAKE_DRAIN_SECONDS.
+            threading.Thread(target=service.stop, name="stop").start()
+
+    def run(self) -> None:
+        """The main loop, until the worker is to exit."""
+        super().run()
+        # Called once all threads but daemons have ended. The interpreter would now end those too, which
+        # aborts the process if one is in C++, as the one that compiles a reloaded network is.
+        atexit.register(os._exit, 0)
 
     def load_wsgi(self) -> None:
         """Load the application in a thread; answer 503 until it is ready."""
         # The main loop needs the GIL for each request, and would wait this long for each busy thread.
         sys.setswitchinterval(SWITCH_SECONDS)
         from api.app import create_starting_app
+        from api.monitoring.metrics import ProcessMetrics
 
         self.health_pool, self.rejection_pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
-        self.application: Callable[..., Iterable[bytes]] = create_starting_app()
+        self.metrics, self.metrics_pool = ProcessMetrics(self.slot), ThreadPoolExecutor(1)
+        self.application = create_starting_app()
         self.wsgi = self._call_application
-        threading.Thread(target=self._load, name="load", daemon=True).start()
-
-    def _load(self) -> None:
-        try:
-            self.application = application = self.app.wsgi()
-        except BaseException as error:
-            if LOAD_FAILED.acquire(block=False):  # this exit code of one worker stops the server
-                known = isinstance(error, ValueError | OSError) or type(error).__name__ == "CheckpointError"
-                self.log.critical("the service cannot start: %s", error, exc_info=None if known else error)
-                os._exit(Arbiter.WORKER_BOOT_ERROR)
-            return
-        self.loaded = self.needs_trim = True
-        self.method_queue.defer(self._add_connections, 0)  # publishes the count from the main loop
-        if READY_LOGGED.acquire(block=False):
-            addresses = " and ".join(map(str, self.sockets))
-            self.log.info("ready: %s, %s", addresses, application.extensions["cifake"].predictor.info)
+        threading.Thread(target=self.load, name="load", daemon=True).start()
 
     # Called in the main loop: must not block
 
@@ -82,6 +93,8 @@ class Worker(ConnectionWorker):
         """Submit the request to a thread pool, or queue it for an upload slot."""
         if conn.sock.read_buffer.startswith(HEALTH_CHECKS):
             self._submit(self.health_pool, conn)
+        elif conn.sock.read_buffer.startswith(SCRAPE):
+            self._submit(self.metrics_pool, conn)
         elif len(self.in_flight) >= self.cfg.threads + self.settings.queue_size:
             self._reject(conn)
         elif conn.sock.message_complete:
@@ -102,9 +115,17 @@ class Worker(ConnectionWorker):
         if self.needs_trim and not self.in_flight and now > self.next_trim:
             self.needs_trim, self.next_trim = False, now + TRIM_SECONDS
             trim()
+        if now > self.next_sample:
+            self.next_sample = now + SAMPLE_SECONDS
+            self._sample()
         oldest = now - self.settings.deadline_seconds
         while self.queued_uploads and self.queued_uploads[0].sock.first_byte_at < oldest:
             self._reject(self.queued_uploads.popleft())
+
+    def _sample(self) -> None:
+        """Publish the metrics of this process."""
+        queued = self.application.extensions["cifake"].batcher.queued_items if self.loaded else 0
+        self.metrics.sample(len(self.in_flight), self.nr_conns, queued, self.loaded)
 
     def _start_uploads(self) -> None:
         while self.queued_uploads and len(self.uploads) < self.upload_slots:
@@ -129,22 +150,48 @@ class Worker(ConnectionWorker):
 
     def handle(self, conn: TConn) -> bool:
         """Answer one request. Returns whether the connection is kept alive."""
-        request = None
+        request, answered = None, False
         try:
             request = next(conn.parser)
+            if is_draining():
+                request.force_close()
             keep_alive = self.handle_request(request, conn)
             conn.sock.flush()
+            answered = True
             conn.sock.read_aborted = True  # do not wait for the rest of a body that was not read
             return self._keepalive_after(conn, keep_alive)
-        except (http.errors.NoMoreData, StopIteration, OSError) as error:
+        except (NoMoreData, StopIteration, OSError) as error:
             self.log.debug("the client is gone or too slow: %s", error)
         except Exception as error:
-            self.handle_error(request, conn.sock, conn.client, error)
+            if answered and isinstance(error, ParseException):
+                self.log.debug("the rest of the body is malformed: %s", error)
+            else:
+                self.handle_error(request, conn.sock, conn.client, error)
         return False
 
-    def _call_application(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def handle_error(self, request: Any, sock: ClientSocket, client: Any, error: Exception) -> None:
+        """Answer an error that the application does not see, and log it with the id of the answer."""
+        status, detail = refusal(error)
+        request_id = str(uuid.uuid4())
+        address = client[0] if client else "-"  # empty for a Unix socket
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("request %s of %s failed: %s", request_id, address, error, exc_info=error)
+        else:
+            self.log.warning("request %s of %s refused, %d: %s", request_id, address, status, detail)
+        with suppress(OSError):
+            sock.sendall(refusal_response(status, detail, request_id))
+
+    def _call_application(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         sock: ClientSocket = environ["gunicorn.socket"]
+        body = environ["wsgi.input"]
         environ[FIRST_BYTE_AT] = sock.first_byte_at
+        if is_draining():
+            environ[DRAINING] = True
         if sock.rejected:
             environ[REJECTED] = True
-        return self.application(environ, start_response)
+        if self.metrics_listener:
+            environ[METRICS_LISTENER] = sock.for_metrics
+        response: Iterable[bytes] = self.application(environ, start_response)
+        if body.failed:  # malformed or stalled: the next request's start is unknown
+            start_response.__self__.force_close()  # of gunicorn's response, which is not sent yet
+        return response

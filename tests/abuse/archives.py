@@ -50,8 +50,8 @@ def raw_zip(*entries: ZipEntry) -> bytes:
         rest = struct.pack("<3H2L", 0, 0, 0, mode << 16, file.tell())
         directory.append(b"PK\1\2" + bytes([20, host]) + shared + rest + name + extra)
         file.write(b"PK\3\4" + shared + name + extra + data)
-    size = sum(map(len, directory))
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(entries), len(entries), size, file.tell(), 0)
+    size, count = sum(map(len, directory)), len(entries) % (1 << 16)  # readers go by the size
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, file.tell(), 0)
     return b"".join([file.getvalue(), *directory, end])
 
 

@@ -3,13 +3,16 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from flask import request, url_for
 
 from api.app import create_app
 from api.server.worker import Worker
+from api.service import load_predictor
 from api.settings import load_settings
 from model import ROOT
 from model.checkpoint import Checkpoint
@@ -32,6 +35,41 @@ def test_an_invalid_setting_raises(tmp_path: Path) -> None:
         create_app(load_settings(device="abacus"))
 
 
+def test_another_checkpoint_than_the_expected_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = MeanPredictor()
+    predictor.metadata = replace(predictor.metadata, digest="0123456789ab" + 52 * "c")
+    monkeypatch.setattr("api.service.Predictor.load", lambda *_: predictor)
+    for expected in ("any", predictor.metadata.digest, "0123456789AB"):
+        assert load_predictor(load_settings(model_sha256=expected)) is predictor
+    with pytest.raises(CheckpointError, match="has the SHA-256 0123456789abc+, and CIFAKE_MODEL_SHA256 asks"):
+        load_predictor(load_settings(model_sha256="0123456789abd"))
+
+
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.1, 203.0.113.2",
+    "X-Forwarded-Proto": "http, https",
+    "X-Forwarded-Host": "spoofed.example, detector.example",
+    "X-Forwarded-Prefix": "/spoofed, /detector",
+}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address", "url"),
+    [
+        (0, "127.0.0.1", "http://localhost/livez"),
+        (1, "203.0.113.2", "https://detector.example/detector/livez"),
+        (2, "203.0.113.1", "http://spoofed.example/spoofed/livez"),
+        (3, "127.0.0.1", "http://localhost/livez"),  # there were not so many proxies
+    ],
+)
+def test_trusted_proxies(proxies: int, address: str, url: str) -> None:
+    app = served(trusted_proxies=proxies)
+    with app.test_client() as client:
+        client.get("/livez", headers=FORWARDED)
+        assert request.remote_addr == address
+        assert url_for("health.livez", _external=True) == url
+
+
 def test_the_model_is_warm_before_the_first_request() -> None:
     class Counting(MeanPredictor):
         def __init__(self) -> None:
@@ -52,11 +90,11 @@ def gunicorn_configuration() -> dict[str, object]:
 
 
 def test_gunicorn_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CIFAKE_BIND", "0.0.0.0:9999")
+    monkeypatch.setenv("CIFAKE_BIND", "0.0.0.0:9999,[::1]:9999")
     monkeypatch.setenv("CIFAKE_WORKERS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")  # monkeypatch restores it
     values = gunicorn_configuration()
-    assert (values["bind"], values["workers"]) == ("0.0.0.0:9999", 2)
+    assert (values["bind"], values["workers"]) == (["0.0.0.0:9999", "[::1]:9999"], 2)
     assert values["worker_class"] is Worker
     assert values["preload_app"] is False
 

@@ -4,10 +4,11 @@ import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 
 import pytest
 
-from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullError
+from api.batching import BUSY_SECONDS, Batcher, BatchResult, DeadlineExceededError, QueueFullError
 from tests.scheduler import Scheduler
 
 
@@ -253,3 +254,43 @@ def test_every_interleaving_ends_with_an_answer_or_an_error(
     for seed in range(block * 250, (block + 1) * 250):
         outcomes += Counter(interleave(seed, monkeypatch))
     assert min(outcomes[kind] for kind in ("answered", "late", "full", "broken")) > 50
+
+
+def test_background_items_wait_for_all_others() -> None:
+    load = Load(max_batch_size=4)
+    late = load.pool.submit(load.batcher.submit, [70, 71], 10, True)
+    while load.batcher.queued_items < 2:
+        time.sleep(0.001)
+    rest = [load.submit(items) for items in ([1], [20, 21], [2], [30, 31, 32])]
+    load.unblock()
+    assert late.result(10).values == [140, 142]
+    assert [future.result(10).values for future in rest] == [[2], [40, 42], [4], [60, 62, 64]]
+    assert load.engine.batches[-1] == [70, 71]
+    assert sorted(chain.from_iterable(load.engine.batches)) == [0, 1, 2, 20, 21, 30, 31, 32, 70, 71]
+
+
+def test_background_items_do_not_fill_the_queue() -> None:
+    load = Load(max_queue_size=1)
+    late = load.pool.submit(load.batcher.submit, [7], 10, True)
+    while load.batcher.queued_items < 1:
+        time.sleep(0.001)
+    single = load.submit([1])
+    load.unblock()
+    assert (late.result(10).values, single.result(10).values) == ([14], [2])
+    assert load.engine.batches == [[0], [1], [7]]
+
+
+def test_background_items_leave_cores_to_others_while_single_items_come() -> None:
+    uncontended: list[bool] = []
+    batcher = Batcher(lambda items, alone: uncontended.append(alone) or items)
+    batcher.submit([1, 2])
+    batcher.submit([1], background=True)
+    assert not batcher.serves_singles
+    batcher.submit([1])
+    assert batcher.serves_singles
+    batcher.submit([1], background=True)
+    assert uncontended == [True, True, True, False]
+    batcher._last_single_at -= BUSY_SECONDS
+    assert not batcher.serves_singles
+    batcher.submit([1], background=True)
+    assert uncontended[-1]

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.resources import files
 
 import pytest
 from flask import json
@@ -107,7 +108,7 @@ def test_stalled_clients_do_not_block_others(kind: str, server: tuple[str, subpr
     try:
         for sock in stalled:
             sock.sendall(STALLED[kind])
-        for path in ("/livez", "/readyz"):
+        for path in ("/livez", "/readyz", "/v2/health/ready"):
             with urllib.request.urlopen(url + path, timeout=5) as response:
                 assert response.status == 200
         assert post(f"{url}/predict", PICTURE)[0] == 200
@@ -195,3 +196,10 @@ def test_sigterm_stops_the_server(server: tuple[str, subprocess.Popen]) -> None:
     _, process = server
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+def test_files_of_a_page_are_sent_whole(server: tuple[str, subprocess.Popen]) -> None:
+    url, _ = server
+    name = "swagger-ui-bundle.js"
+    with urllib.request.urlopen(f"{url}/docs/{name}", timeout=30) as response:
+        assert response.read() == (files("flask_swagger_ui") / "dist" / name).read_bytes()

@@ -81,6 +81,59 @@ def test_inconsistent_settings_are_rejected(values: dict[str, int]) -> None:
         load_settings(**values)
 
 
+@pytest.mark.parametrize(
+    "value", ["", "0123456789a", "0" * 65, "0123456789abx", "Any", "sha256:0123456789ab"]
+)
+def test_invalid_digests_are_rejected(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CIFAKE_MODEL_SHA256={value}: Input should be 12 to 64 hex"):
+        from_environment(model_sha256=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "600", "0/minute", "600/fortnight", "-1/minute", "6e2/minute", "5/minute;0/hour", "None", "6/s;"],
+)
+def test_invalid_rate_limits_are_rejected(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CIFAKE_RATE_LIMIT={value}: Input should be such as 600/minute"):
+        from_environment(rate_limit=value)
+
+
+def test_rate_limits_are_those_of_the_package_limits() -> None:
+    for value in ("none", "600/minute", "10 per second; 5/2 hours"):
+        assert from_environment(rate_limit=value).rate_limit == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "page.example",
+        "ftp://page.example",
+        "https://page.example/",
+        "https://.*",
+        "https://[a-z]+",
+        "*,*",
+        "null",
+    ],
+)
+def test_invalid_origins_are_rejected(value: str) -> None:
+    """Among them regular expressions, which flask-cors would follow."""
+    with pytest.raises(SettingsError) as error:
+        from_environment(cors_origins=value)
+    assert str(error.value).startswith(
+        f"CIFAKE_CORS_ORIGINS={value}: Input should be origins such as https://"
+    )
+
+
+def test_origins_are_a_list() -> None:
+    for value in ("none", "*", "https://page.example", "http://localhost:3000, https://a-b.example"):
+        assert from_environment(cors_origins=value).cors_origins == value
+
+
+def test_digests_are_read_in_lower_case() -> None:
+    assert from_environment(model_sha256="0123456789ABCDEF").model_sha256 == "0123456789abcdef"
+
+
 def test_batch_slots_are_a_quarter_of_the_threads() -> None:
     assert [load_settings(threads=threads).batch_slots for threads in (1, 4, 32)] == [1, 1, 8]
     assert load_settings(max_batches=2).batch_slots == 2

@@ -45,17 +45,17 @@ class Failing(io.BytesIO):
 )
 def test_errors_while_the_body_is_read_are_client_errors(error: Exception, problem: type[Exception]) -> None:
     with pytest.raises(problem):
-        RequestBody(Failing(error), time.monotonic() + 60).read(10)
+        RequestBody(Failing(error), time.monotonic() + 60, 10).read(10)
 
 
 def test_read_past_the_deadline() -> None:
-    stream = RequestBody(io.BytesIO(b"abc"), time.monotonic() - 1)
+    stream = RequestBody(io.BytesIO(b"abc"), time.monotonic() - 1, 10)
     with pytest.raises(DeadlineProblem):
         stream.read(1)
 
 
 def test_read_and_readinto() -> None:
-    stream = RequestBody(io.BytesIO(b"abcdef"), time.monotonic() + 60)
+    stream = RequestBody(io.BytesIO(b"abcdef"), time.monotonic() + 60, 10)
     buffer = bytearray(2)
     assert (stream.read(3), stream.readinto(memoryview(buffer)), bytes(buffer), stream.read()) == (
         b"abc",
@@ -230,3 +230,29 @@ def test_expired_requests_do_not_block_later_ones(app: Flask) -> None:
         assert client.post("/predict", data=body, environ_overrides=environ).status_code == 504
     for _ in range(100):
         assert client.post("/predict", data=body).status_code == 200
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="%b"; filename="x"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "start"),
+    [
+        ("/predict", "image/png", b""),
+        ("/predict", "application/json", b'{"file": "'),
+        ("/predict", "multipart/form-data; boundary=x", PART % b"file"),
+        ("/batch?team=x", "multipart/form-data; boundary=x", PART % b"files"),
+    ],
+)
+def test_a_chunked_body_that_is_too_large_is_not_taken_for_a_broken_one(
+    path: str, content_type: str, start: bytes, client: FlaskClient
+) -> None:
+    response = client.post(
+        path,
+        input_stream=io.BytesIO(start + b"A" * 3_000_000),
+        headers={"Transfer-Encoding": "chunked"},
+        content_type=content_type,
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert response.status_code == 413, response.json
+    assert "bytes at most" in response.json["detail"]

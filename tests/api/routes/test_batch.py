@@ -7,6 +7,7 @@ import socket
 import stat
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.abuse.archives import ZipEntry, raw_zip, unicode_path, with_checksum
-from tests.conftest import served
+from tests.conftest import MeanPredictor, served
 from tests.pictures import encode, noise, zipped
 
 
@@ -384,7 +385,7 @@ def test_either_label_can_be_the_positive_one(client: FlaskClient, outputs: Path
     data = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip")}
     response = client.post("/batch?team=x&positive=FAKE", data=data)
     assert response.headers["X-Prediction"] == "P(FAKE)"
-    assert response.headers["X-Label-1-In-Training-Data"] == "REAL"
+    assert response.headers["X-Label-1-In-Training-Data"] == "REAL; assumed"
     for row in response.json:
         value = int(row["image_id"].removesuffix(".png"))
         assert row["prediction"] == pytest.approx(1 - value / 255, abs=1e-6)
@@ -392,6 +393,15 @@ def test_either_label_can_be_the_positive_one(client: FlaskClient, outputs: Path
     as_field = {"archive": (io.BytesIO(zipped(PICTURES)), "x.zip"), "positive": "FAKE"}
     assert client.post("/batch?team=x", data=as_field).data == response.data
     assert send_files(client, PICTURES).headers["X-Prediction"] == "P(REAL)"
+
+
+@pytest.mark.parametrize(("data", "value"), [({}, "REAL; assumed"), ({"label_1": "REAL"}, "REAL")])
+def test_what_label_1_was(
+    data: dict, value: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`assumed` where the checkpoint does not say it."""
+    monkeypatch.setattr(MeanPredictor, "metadata", replace(MeanPredictor.metadata, data=data))
+    assert send_files(client, PICTURES).headers["X-Label-1-In-Training-Data"] == value
 
 
 @pytest.mark.parametrize("word", ["", "fake", "PHOTO", "1"])
@@ -456,7 +466,7 @@ def test_an_unwritable_output_folder_is_detected_first(
     assert "CIFAKE_OUTPUT_DIR cannot be written to" in caplog.text
     app.extensions["cifake"].batcher = None  # nothing is computed
     response = send_files(app.test_client(), PICTURES)
-    assert response.status_code == 500
+    assert response.status_code == 507
     assert "CIFAKE_OUTPUT_DIR cannot be written to" in response.json["detail"]
 
 

@@ -60,5 +60,12 @@ def test_model_describes_the_checkpoint(shipped: Predictor) -> None:
     assert answer["recipe"]["name"] == "cifake"
     assert answer["labels"] == {"1": "REAL", "0": "FAKE"}
     assert answer["label_1_in_training_data"] == "REAL"
+    assert answer["label_1_assumed"] is False
     assert answer["metrics"]["validation"]["accuracy_interval"][0] > 0.9
     assert answer["preprocess"]["size"] == 32
+
+
+def test_label_1_of_a_bare_state_dict_is_assumed(client: FlaskClient) -> None:
+    """The stand-in says nothing of its training data, as such files do."""
+    answer = client.get("/model").json
+    assert (answer["label_1_in_training_data"], answer["label_1_assumed"]) == ("REAL", True)

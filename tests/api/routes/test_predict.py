@@ -2,14 +2,20 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from werkzeug.test import TestResponse
 
+from api.service import EXTENSION
 from model.images.upscaling import KERNELS
 from model.predictor import Prediction, Predictor
 from tests.conftest import MeanPredictor, served
@@ -38,15 +44,19 @@ FORMS: list[Send] = [form, body, as_json]
 def test_each_form_gives_the_same_answer(send: Send, client: FlaskClient) -> None:
     response = send(client, encode(GREY))
     assert response.status_code == 200
-    assert response.json == {
+    answer = response.json
+    assert answer.pop("request_id") == response.headers["X-Request-ID"]
+    assert answer == {
         "label": "FAKE",
         "confidence": 0.8,
         "prediction": 0.2,
+        "scores": {"REAL": 0.2, "FAKE": 0.8},
         "in_domain": True,
         "out_of_domain_reason": None,
         "width": 32,
         "height": 32,
         "resized": False,
+        "model": "",
     }
 
 
@@ -199,6 +209,48 @@ def test_out_of_domain_pictures_are_flagged(client: FlaskClient) -> None:
     assert (answer["in_domain"], answer["out_of_domain_reason"]) == (None, None)
     answer = form(client, encode(noise(0, 40, 40))).json
     assert (answer["in_domain"], answer["out_of_domain_reason"]) == (False, "size")
+
+
+def test_the_model_is_the_one_that_answered() -> None:
+    """Also if another one is served while it computes."""
+    names = iter("ab")
+
+    class Reloaded(MeanPredictor):
+        def __init__(self) -> None:
+            self.metadata = replace(self.metadata, digest=next(names) * 64)
+
+        def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
+            if EXTENSION in app.extensions:
+                app.extensions[EXTENSION]._newest = newer
+            return super().predict(pictures)
+
+    app = Flask("none")
+    first, newer = Reloaded(), Reloaded()
+    app = served(first)
+    client = app.test_client()
+    assert [ask(client, "").json["model"] for _ in range(2)] == ["a" * 12, "b" * 12]
+
+
+@given(st.integers(0, 255))
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_scores_are_of_six_digits_and_their_sum_is_1(client: FlaskClient, value: int) -> None:
+    answer = ask(client, "", value).json
+    scores = {name: Decimal(str(score)) for name, score in answer["scores"].items()}
+    assert sum(scores.values()) == 1
+    assert all(score == round(score, 6) for score in scores.values())
+    assert max(answer["scores"].values()) == answer["confidence"]
+    listed = ask(client, "?format=huggingface", value).json
+    assert {row["label"]: row["score"] for row in listed} == answer["scores"]
+    assert listed[0]["score"] >= listed[1]["score"]
+
+
+@pytest.mark.parametrize("other", ["abstain=0.9", "explain=gradcam", "provenance=1"])
+def test_hugging_faces_format_has_only_scores(other: str, client: FlaskClient) -> None:
+    response = ask(client, f"?format=huggingface&{other}")
+    assert response.status_code == 400
+    assert f"no place for `{other.partition('=')[0]}`" in response.json["detail"]
+    assert ask(client, f"?format=json&{other}").status_code == 200
+    assert "format must be json or huggingface" in ask(client, "?format=xml").json["detail"]
 
 
 def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:

@@ -1,9 +1,11 @@
 import random
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from api.server.balance import COUNTS, YIELD_SECONDS, ConnectionBalancer
+from api.server.connection_worker import ConnectionWorker
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,21 @@ def test_a_stuck_worker_delays_a_connection_only_briefly() -> None:
             assert not balancer.is_yielding(now)
             assert balancer.should_accept(count, now)
     assert now < 50 * 1.01 * YIELD_SECONDS
+
+
+@pytest.mark.parametrize(("loaded", "others_loaded", "accepts"), [(0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 1)])
+def test_a_stopped_worker_takes_what_is_queued_unless_it_loads_and_others_serve(
+    loaded: bool, others_loaded: bool, accepts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = ConnectionWorker.__new__(ConnectionWorker)
+    worker.alive, worker.loaded, worker._accepting = False, loaded, False
+    worker.balancer, worker.nr_conns, worker.worker_connections = ConnectionBalancer(0), 0, 9
+    if others_loaded:
+        ConnectionBalancer(1).publish(3)
+    accepted: list[socket.socket] = []
+    monkeypatch.setattr(worker, "_accept", lambda listener: accepted.append(listener))  # the only one queued
+    with socket.socket() as listener:
+        worker.sockets = [listener]
+        worker.set_accept_enabled(False)
+        assert (accepted == [listener]) == accepts
+        assert listener.fileno() == -1

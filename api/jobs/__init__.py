@@ -1,0 +1,1 @@
+"""Batch jobs: kept on the disk until they are done, whichever worker dies meanwhile."""

@@ -1,0 +1,1 @@
+"""Metrics (Prometheus), the log, and traces (OpenTelemetry) of the service."""

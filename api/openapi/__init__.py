@@ -1,0 +1,1 @@
+"""The service's description in OpenAPI 3.1."""

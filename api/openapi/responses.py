@@ -22,7 +22,7 @@ PROBLEMS: Mapping[int, str] = {
     500: "the server failed; its log has the request's id",
     503: "not ready, or about to stop",
     504: "the answer did not come in time",
-    507: "the server has no room for the upload",
+    507: "the server has no room for the upload, or cannot write to its output folder",
 }
 RETRIED = (429, 503)
 

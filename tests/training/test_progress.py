@@ -86,7 +86,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_log_has_a_line_a_minute(
     clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for _ in progress.track(range(10), "reading", "file"):
+    for _ in progress.track(range(10), "reading", "files"):
         clock(20)
     out, error = capsys.readouterr()
     assert out == ""

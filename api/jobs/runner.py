@@ -36,7 +36,7 @@ CLEAN_SECONDS = 60.0
 CHUNK_FILES, CHUNK_SECONDS = 256, 2.0  # whose results are recorded together
 PICTURE_SECONDS = 120.0  # to decode one, its waiting for other large ones included
 RETRY_SECONDS = (1.0, 60.0)  # the first and the longest wait for room on the disk
-MAX_PAUSE_SECONDS = 1.0  # between two pictures of a job, while single ones are asked for
+BUSY_LIST_SIZE = 2  # pictures that go through the model at once while single ones are asked for
 
 
 class Runner:
@@ -62,7 +62,6 @@ class Runner:
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._retry_seconds = RETRY_SECONDS[0]
-        self._list_began_at = 0.0
 
     def start(self) -> None:
         """Start the thread, or, if it runs, have it look for jobs. Not before a fork."""
@@ -222,14 +221,6 @@ class Runner:
             yield chunk
 
     def _next_list_size(self) -> int:
-        """Pictures of the next list.
-
-        While single pictures are asked for it is one, so that the next of these does not wait for many, and
-        half of the time is left to them by a pause for as long as the last list took.
-        """
+        """Pictures of the next list: few while single pictures are asked for, which wait for that list."""
         batcher = self._service.batcher
-        busy = batcher.serves_singles
-        if busy:
-            self._stopped.wait(min(time.monotonic() - self._list_began_at, MAX_PAUSE_SECONDS))
-        self._list_began_at = time.monotonic()
-        return 1 if busy else batcher.max_batch_size
+        return BUSY_LIST_SIZE if batcher.serves_singles else batcher.max_batch_size

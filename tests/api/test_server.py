@@ -76,6 +76,13 @@ def test_predict(server: tuple[str, subprocess.Popen]) -> None:
     assert answer["prediction"] == pytest.approx(shipped.predict_proba([noise(3)])[0], abs=1e-5)
 
 
+def test_files_of_a_page_are_sent_whole(server: tuple[str, subprocess.Popen]) -> None:
+    url, _ = server
+    name = "swagger-ui-bundle.js"
+    with urllib.request.urlopen(f"{url}/docs/{name}", timeout=30) as response:
+        assert response.read() == (files("flask_swagger_ui") / "dist" / name).read_bytes()
+
+
 def test_an_oversized_upload_is_answered_413(server: tuple[str, subprocess.Popen]) -> None:
     url, process = server
     status, problem = post(f"{url}/predict", bytes(50_000_000))
@@ -196,10 +203,3 @@ def test_sigterm_stops_the_server(server: tuple[str, subprocess.Popen]) -> None:
     _, process = server
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-
-
-def test_files_of_a_page_are_sent_whole(server: tuple[str, subprocess.Popen]) -> None:
-    url, _ = server
-    name = "swagger-ui-bundle.js"
-    with urllib.request.urlopen(f"{url}/docs/{name}", timeout=30) as response:
-        assert response.read() == (files("flask_swagger_ui") / "dist" / name).read_bytes()

@@ -197,8 +197,8 @@ class Batcher(Generic[Item, Output]):
             if not items:  # all jobs had expired
                 return
             uncontended = len(batch) == 1 and not any(self._queues)
-            if batch[0].background and self.serves_singles:  # of which one may come to another process
-                uncontended = False
+            # While single items come here, one may come to another process too.
+            uncontended &= not (batch[0].background and self.serves_singles)
             values = list(self._compute(items, uncontended))
             if len(values) != len(items):
                 raise ValueError(f"compute returned {len(values)} outputs for {len(items)} items")

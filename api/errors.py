@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from flask import Flask, Response, g, json, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.security.redaction import redact
@@ -187,9 +187,6 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        if isinstance(error, RequestEntityTooLarge):
-            most = request.max_content_length
-            return problem(TooLargeProblem(f"the request's body may have {most} bytes at most; send less"))
         code = error.code or 500
         response = _problem_response(code, status_slug(code), error.description or "")
         for name, value in error.get_headers():

@@ -63,6 +63,24 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def try_folder_lock(folder: Path) -> Iterator[bool]:
+    """Whether nobody else has the lock on a folder; then the block has it. It is gone with its process.
+
+    Raises OSError for what is no folder, or a link to one.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
 def check_writable(folder: Path) -> None:
     """Raise OSError unless files can be created in the folder, which need not exist yet."""
     while not folder.exists() and folder != folder.parent:

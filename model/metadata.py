@@ -78,6 +78,11 @@ class CheckpointMetadata:
             raise ValueError(f"positive_class must be REAL or FAKE, not {self.positive_class!r}")
 
     @property
+    def short_digest(self) -> str:
+        """The first 12 digits of the digest, by which answers name the checkpoint."""
+        return self.digest[:12]
+
+    @property
     def positive_class_assumed(self) -> bool:
         """Whether nothing says what label 1 was in the training data, as with bare `state_dict` files."""
         return "label_1" not in self.data

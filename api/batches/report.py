@@ -61,7 +61,7 @@ def make_report(
         "positive": options.positive,
         "label_1_in_training_data": model.positive_class,
         "label_1_assumed": model.positive_class_assumed,
-        "model": model.digest[:12],
+        "model": model.short_digest,
         "seconds": round(seconds, 3),
     }
     return BatchReport(predictions.encode(rows, options.positive), unreadable, summary)

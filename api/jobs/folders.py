@@ -1,13 +1,11 @@
 """The folders of jobs: uploads and results."""
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +13,7 @@ from api.archives import FileSource, open_archive
 from api.batches.options import BatchLimits
 from api.batches.report import BatchReport
 from api.batches.sources import FormFiles, StoredFiles, store_files
-from model.files import atomic_write, remove_partial_files, sync_folder
+from model.files import atomic_write, remove_partial_files, sync_folder, try_folder_lock
 from model.predictions import unreadable_rows
 
 ORPHAN_SECONDS = 3600.0  # much longer than to copy an upload
@@ -96,20 +94,12 @@ class JobFolder:
 
         The lock is gone with its process, however that ends. A folder that is missing is nobody's.
         """
-        try:
-            handle = os.open(self.path, os.O_RDONLY)
-        except FileNotFoundError:
-            yield True
-            return
-        try:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(handle)
+                locked = stack.enter_context(try_folder_lock(self.path))
+            except FileNotFoundError:
+                locked = True
+            yield locked
 
 
 class JobFolders:

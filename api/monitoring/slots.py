@@ -13,10 +13,12 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from model.files import try_folder_lock
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "cifake-metrics-"
@@ -36,22 +38,13 @@ def create_folder(parent: str | None) -> None:
     """
     global _lock
     for left in Path(parent or tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError), _locked(left):  # fails if it is in use, or another user's
-            shutil.rmtree(left)
+        with suppress(OSError), try_folder_lock(left) as unused:  # fails if it is another user's
+            if unused:
+                shutil.rmtree(left)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
     _lock = os.open(folder, os.O_RDONLY)
     fcntl.flock(_lock, fcntl.LOCK_EX)
     os.environ[VARIABLE] = folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_folder() -> None:

@@ -105,7 +105,7 @@ def max_body_bytes(settings: Settings) -> int:
 
 def _check_version(version: str | None) -> str:
     """The version that is served: the first 12 digits of the checkpoint's digest. Raises NotFoundProblem."""
-    served = current_service().predictor.metadata.digest[:12]
+    served = current_service().predictor.metadata.short_digest
     if version not in (None, served):
         raise NotFoundProblem(
             f"there is no version {quoted(version or '')} of the model: served is {quoted(served)}; leave it "

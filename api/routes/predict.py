@@ -50,7 +50,7 @@ def predict() -> Response:
         "width": picture.width,
         "height": picture.height,
         "resized": picture.pixels.shape[:2] != (picture.height, picture.width),
-        "model": predictor.metadata.digest[:12],
+        "model": predictor.metadata.short_digest,
         "request_id": g.request_id,
     }
     if explain:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.runs import write_validation
 from training.evaluation.metrics import classification_metrics
 from training.fitting.history import Epoch, write_history
 
@@ -26,9 +27,8 @@ def run(tmp_path: Path) -> Path:
     write_history(history, folder / "history.csv")
     labels = np.arange(200) % 2
     predictions = np.clip(labels * 0.6 + np.random.default_rng(0).uniform(0, 0.4, 200), 0, 1)
-    rows = enumerate(zip(labels, predictions, predictions**0.5, strict=True))
-    lines = [f"{i}.png,{label},{p:.6f},{raw:.6f}" for i, (label, p, raw) in rows]
-    (folder / "validation.csv").write_text("\n".join(["name,label,prediction,uncalibrated", *lines]) + "\n")
+    names = [f"{i}.png" for i in range(200)]
+    write_validation(folder, names, labels, predictions, predictions**0.5)
     report = {
         "recipe": {
             "name": "hackathon",

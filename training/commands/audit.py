@@ -27,7 +27,7 @@ def audit(args: Namespace) -> None:
     shown = audits.write_report(args.out, pictures, result, args.show)
     counts = audits.describe_counts(result, pictures.labels)
     print(f"{len(pictures)} pictures. {result.describe()}\n\n{counts}\n")
-    if "label_1" not in metadata.data:
+    if metadata.positive_class_assumed:
         print(describe_positive_class(metadata))
         print("Where these labels are right and look inverted, it is FAKE: give --label-1 FAKE.\n")
     rows = [(f"{result.label_error_probability[i]:.2%}", pictures.names[i]) for i in shown[:LISTED]]

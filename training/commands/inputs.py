@@ -18,7 +18,7 @@ def load_predictor(args: Namespace, engine: str = "auto", precision: str = "f32"
     if args.label_1 is None:
         return predictor
     metadata = predictor.metadata
-    if "label_1" in metadata.data:
+    if not metadata.positive_class_assumed:
         raise CheckpointError(
             f"{args.model} has a record of what label 1 means, {metadata.positive_class}: leave --label-1 out"
         )

@@ -43,7 +43,7 @@ def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Lab
 
 def describe_positive_class(checkpoint: CheckpointMetadata) -> str:
     """What label 1 means in a checkpoint's training data, as a sentence."""
-    if "label_1" not in checkpoint.data:  # a bare state dict
+    if checkpoint.positive_class_assumed:
         return (
             "The checkpoint has no record of what label 1 means in its training data; REAL is assumed. "
             "`audit` with labels that you trust tells whether it is, and --label-1 FAKE says that it is not."

@@ -11,6 +11,7 @@ from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
 from model.metadata import CheckpointMetadata
 from tests.networks import random_weights
+from tests.training.runs import write_validation
 from tests.trees import hackathon_tree
 from training.data.datasets import load_train
 from training.evaluation.metrics import classification_metrics
@@ -70,9 +71,7 @@ def tree_run(tree: Path) -> Path:
     write_history(
         [Epoch(i, 32, 0.6 / i, 0.6, 0.7 / i, 0.6 + i / 25, 1.0) for i in range(1, 6)], run / "history.csv"
     )
-    rows = zip(validation.names, validation.labels, predictions, strict=True)
-    lines = [f"{name},{label},{p:.6f},{p:.6f}" for name, label, p in rows]
-    (run / "validation.csv").write_text("\n".join(["name,label,prediction,uncalibrated", *lines]) + "\n")
+    write_validation(run, validation.names, validation.labels, predictions, predictions)
     return run
 
 

@@ -30,7 +30,8 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
 
     loaded: whether the model is loaded. idle: connections without a byte of a request, oldest first, and the
     deadline of each. receiving: connections with a partly received request. lingering: connections in
-    lingering close, and the deadline of each. drained: bytes discarded from each of those.
+    lingering close, and the deadline of each. drained: bytes discarded from each of those. open_listeners:
+    sockets that accept connections until the worker is told to stop.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -43,6 +44,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         self.lingering: dict[TConn, float] = {}
         self.drained: dict[TConn, int] = {}
         self.next_sweep = 0.0
+        self.open_listeners = list(self.sockets)
 
     @property
     def metrics_listener(self) -> Any:
@@ -117,9 +119,11 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         """Accept what connections the system has queued for this worker, and let it refuse those to come.
 
         If the sockets stayed open until the last response, later clients would wait for it, and be reset.
+        Called more than once when the worker is told to stop before or while it enables accepting.
         """
         super().set_accept_enabled(False)
-        for listener in self.sockets:
+        while self.open_listeners:
+            listener = self.open_listeners.pop()
             if not self._others_serve():
                 while self.nr_conns < self.worker_connections and self._accept(listener):
                     pass

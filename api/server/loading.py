@@ -55,9 +55,8 @@ class LoadingWorker(ConnectionWorker):
         """Load the checkpoint anew, in the thread that has loaded it first."""
         self.reloads.put(None)
 
-    def load(self) -> None:
-        """Load the application, and then the checkpoint anew after each SIGHUP."""
-        addresses = " and ".join(map(str, self.sockets))
+    def load(self, addresses: str) -> None:
+        """Load the application, and then the checkpoint anew after each SIGHUP. addresses: for the log."""
         while not self._load_application():
             with suppress(queue.Empty):
                 self.reloads.get(timeout=RETRY_SECONDS)

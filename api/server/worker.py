@@ -85,7 +85,8 @@ class Worker(LoadingWorker):
         self.metrics, self.metrics_pool = ProcessMetrics(self.slot), ThreadPoolExecutor(1)
         self.application = create_starting_app()
         self.wsgi = self._call_application
-        threading.Thread(target=self.load, name="load", daemon=True).start()
+        addresses = " and ".join(map(str, self.sockets))  # here, since the main loop closes the sockets
+        threading.Thread(target=self.load, args=(addresses,), name="load", daemon=True).start()
 
     # Called in the main loop: must not block
 

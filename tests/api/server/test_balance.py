@@ -77,7 +77,8 @@ def test_a_stopped_worker_takes_what_is_queued_unless_it_loads_and_others_serve(
     accepted: list[socket.socket] = []
     monkeypatch.setattr(worker, "_accept", lambda listener: accepted.append(listener))  # the only one queued
     with socket.socket() as listener:
-        worker.sockets = [listener]
-        worker.set_accept_enabled(False)
+        worker.sockets, worker.open_listeners = [listener], [listener]
+        for enabled in (True, False, False):  # the main loop and a connection both may ask, in any order
+            worker.set_accept_enabled(enabled)
         assert (accepted == [listener]) == accepts
         assert listener.fileno() == -1

@@ -79,6 +79,13 @@ def create_parser() -> argparse.ArgumentParser:
         help="write the reliability diagram to this file, as PNG; default: not drawn",
     )
     evaluate.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write a copy of the checkpoint that has these metrics as `metrics.test`, which the service's "
+        "/model and its web page show; must not be --model",
+    )
+    evaluate.add_argument(
         "--robustness", action="store_true", help="accuracy on pictures compressed, blurred, upscaled, ..."
     )
     evaluate.add_argument(

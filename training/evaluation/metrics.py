@@ -10,6 +10,7 @@ from model.metadata import THRESHOLD
 from training.tables import number, percentage, table
 
 BINS = 15
+BIN_PICTURES = 20  # least number of pictures in a bin of the reliability diagram
 
 
 def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[
         "auroc": float(roc_auc_score(labels, predictions)),
         "ece": expected_calibration_error(predictions, labels),
         **{f"{name}_interval": interval for name, interval in intervals.items()},
+        "reliability": reliability(predictions, labels),
         "log_loss": float(log_loss(labels, predictions)),
         "confusion": {
             "REAL": dict(zip(("REAL", "FAKE"), rows[0], strict=True)),
@@ -69,6 +71,31 @@ def confidence_bins(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     counts, sums, hits = (np.bincount(bins, weights=w, minlength=BINS) for w in (None, confidence, correct))
     return counts, sums, hits
+
+
+def reliability(predictions: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """`confidence` (mean), `accuracy`, `accuracy_interval` and `pictures` of bins of confidence.
+
+    At most 15 bins of equally many pictures, 20 or more, by ascending confidence (Nguyen & O'Connor 2015,
+    "Posterior calibration and exploratory analysis for natural language processing models", EMNLP, arXiv
+    1508.05154). Arguments: see `classification_metrics`.
+    """
+    predicted = predictions >= THRESHOLD
+    confidence = np.where(predicted, predictions, 1 - predictions)
+    correct = predicted == (labels == 1)
+    count = min(BINS, max(1, len(labels) // BIN_PICTURES))
+    bins = []
+    for index in np.array_split(np.argsort(confidence, kind="stable"), count):
+        hits = int(correct[index].sum())
+        bins.append(
+            {
+                "confidence": float(confidence[index].mean()),
+                "accuracy": hits / len(index),
+                "accuracy_interval": list(wilson_interval(hits, len(index))),
+                "pictures": len(index),
+            }
+        )
+    return bins
 
 
 def bootstrap_intervals(

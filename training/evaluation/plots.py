@@ -1,6 +1,5 @@
 """Plots of a run folder: learning curves, confusion matrix, ROC curve, reliability diagram."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,9 @@ from model.metadata import THRESHOLD
 from training.data.labelled_images import DataError
 from training.evaluation.figures import Draw, legend_above, save_figure
 from training.evaluation.metrics import (
-    BINS,
     classification_metrics,
     expected_calibration_error,
-    wilson_interval,
+    reliability,
 )
 from training.evaluation.palette import CLASSES, GREY, INK, PAPER, TRAINING, UNCALIBRATED, VALIDATION
 from training.evaluation.run_folder import Columns, Validation, read_history, read_validation
@@ -22,7 +20,6 @@ from training.evaluation.run_folder import Columns, Validation, read_history, re
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BIN_PICTURES = 20  # least number of pictures in a bin of the reliability diagram
 MAX_CONFIDENCE = 0.99999  # at the end of its axis, which is one of log-odds and has no place for 1
 
 
@@ -130,7 +127,9 @@ def reliability_diagram(axes: "Axes", curves: dict[str, np.ndarray], labels: np.
     styles = ((UNCALIBRATED, "s"), (VALIDATION, "o"))[-len(curves) :]
     highest = 0.9
     for (name, predictions), (colour, marker) in zip(curves.items(), styles, strict=True):
-        x, y, low, high = np.array(list(equal_mass_bins(predictions, labels))).T
+        bins = reliability(predictions, labels)
+        x, y = (np.array([each[name] for each in bins]) for name in ("confidence", "accuracy"))
+        low, high = np.array([each["accuracy_interval"] for each in bins]).T
         x = np.minimum(x, MAX_CONFIDENCE)
         ece = expected_calibration_error(predictions, labels)
         axes.errorbar(
@@ -155,23 +154,6 @@ def reliability_diagram(axes: "Axes", curves: dict[str, np.ndarray], labels: np.
     axes.set(xlabel="confidence, % (dashed: perfect)", ylabel="accuracy, %", xlim=(0.48, highest))
     axes.set_title("Calibration", pad=18 + 26 * len(curves))
     legend_above(axes, columns=1)
-
-
-def equal_mass_bins(
-    predictions: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[float, float, float, float]]:
-    """(mean confidence, accuracy, ends of its interval) of bins of equally many pictures, by confidence.
-
-    Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural language processing
-    models", EMNLP, arXiv 1508.05154.
-    """
-    predicted = predictions >= THRESHOLD
-    confidence = np.where(predicted, predictions, 1 - predictions)
-    correct = predicted == (labels == 1)
-    count = min(BINS, max(1, len(labels) // BIN_PICTURES))
-    for index in np.array_split(np.argsort(confidence, kind="stable"), count):
-        hits = int(correct[index].sum())
-        yield float(confidence[index].mean()), hits / len(index), *wilson_interval(hits, len(index))
 
 
 def _curves(axes: "Axes", history: Columns, metric: str, scale: float = 1.0) -> None:

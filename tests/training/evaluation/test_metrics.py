@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from training.evaluation.metrics import (
@@ -7,6 +9,7 @@ from training.evaluation.metrics import (
     classification_metrics,
     describe,
     expected_calibration_error,
+    reliability,
 )
 
 PREDICTIONS = np.array([0.9, 0.8, 0.3, 0.6, 0.2, 0.1])
@@ -77,3 +80,23 @@ def test_bootstrap_intervals_contain_the_metric() -> None:
 def test_bootstrap_ranks_ties_by_half() -> None:
     predictions, labels = np.full(20, 0.7), np.arange(20) % 2
     assert bootstrap_intervals(predictions, labels, resamples=3)["auroc"] == [0.5, 0.5]
+
+
+@given(st.integers(1, 400), st.integers(0, 2**32 - 1))
+@settings(derandomize=True, deadline=None)
+def test_bins_of_reliability_have_equally_many_pictures(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    predictions, labels = random.random(count).round(2), random.integers(0, 2, count)
+    bins = reliability(predictions, labels)
+    assert len(bins) == min(15, max(1, count // 20))
+    confidence, accuracy, pictures = (
+        np.array([each[name] for each in bins]) for name in ("confidence", "accuracy", "pictures")
+    )
+    low, high = np.array([each["accuracy_interval"] for each in bins]).T
+    assert (np.diff(confidence) >= 0).all()
+    assert (confidence >= 0.5).all()
+    assert ((low <= accuracy + 1e-12) & (accuracy <= high + 1e-12)).all()
+    assert pictures.sum() == count
+    assert np.ptp(pictures) <= 1
+    correct = (predictions >= 0.5) == (labels == 1)
+    assert (accuracy * pictures).sum() == pytest.approx(correct.sum())

@@ -5,8 +5,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -18,7 +16,6 @@ from training.evaluation.figures import DPI, FONT, SIZE, Draw
 from training.evaluation.metrics import classification_metrics
 from training.evaluation.plots import (
     confusion_matrix,
-    equal_mass_bins,
     plot_run,
     reliability_diagram,
     roc,
@@ -189,22 +186,6 @@ def test_reliability_by_hand() -> None:
         assert np.asarray(x).tolist() == pytest.approx(expected)
         assert np.asarray(y).mean() == pytest.approx((75 + 62.5) / 2)
     assert after.get_label() == "after: ECE 8.75%"
-
-
-@given(st.integers(1, 400), st.integers(0, 2**32 - 1))
-@settings(derandomize=True, deadline=None)
-def test_bins_have_equally_many_pictures(count: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    predictions, labels = random.random(count).round(2), random.integers(0, 2, count)
-    bins = np.array(list(equal_mass_bins(predictions, labels)))
-    assert len(bins) == min(15, max(1, count // 20))
-    confidence, accuracy, low, high = bins.T
-    assert (np.diff(confidence) >= 0).all()
-    assert (confidence >= 0.5).all()
-    assert ((low <= accuracy + 1e-12) & (accuracy <= high + 1e-12)).all()
-    sizes = np.array([len(part) for part in np.array_split(np.arange(count), len(bins))])
-    correct = (predictions >= 0.5) == (labels == 1)
-    assert (accuracy * sizes).sum() == pytest.approx(correct.sum())
 
 
 @pytest.mark.parametrize("highest", [0.6, 0.9, 0.99, 0.999, 0.9999, 0.99999, 1.0])

@@ -1,6 +1,8 @@
 import io
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import numpy as np
@@ -185,6 +187,17 @@ def test_alerts_and_the_dashboard_name_metrics_that_exist(file: str) -> None:
     named = set(re.findall(r"\bcifake_\w+", (MONITORING / file).read_text()))
     assert len(named) >= 5
     assert named <= known
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool, of Prometheus, is not installed")
+def test_alerts_fire_when_they_should() -> None:
+    file = ROOT / "tests" / "api" / "monitoring" / "alerts.test.yml"
+    rules = [
+        line.split()[-1] for line in (MONITORING / "alerts.yml").read_text().splitlines() if "alert:" in line
+    ]
+    tested = file.read_text()
+    assert [name for name in rules if f"alertname: {name}" not in tested] == []
+    subprocess.run(["promtool", "test", "rules", file], check=True, timeout=60)
 
 
 def test_the_dashboard_is_laid_out() -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.abuse import clients, directory, disk, jobs, large_job, mutations, openapi, signals
+from tests.abuse import clients, directory, disk, jobs, large_job, mutations, openapi, signals, soak
 
 ATTACKS: dict[str, Callable[..., int]] = {
     "clients": clients.main,
@@ -19,6 +19,7 @@ ATTACKS: dict[str, Callable[..., int]] = {
     "large-job": large_job.main,
     "directory": directory.main,
     "openapi": openapi.main,
+    "soak": soak.main,
 }
 
 

@@ -13,7 +13,7 @@ from api.jobs.queue import EXTENSION as JOBS
 from api.jobs.queue import JobQueue
 from api.monitoring.metrics import set_model
 from api.monitoring.requests import register_monitoring
-from api.routes import admin, batch, docs, health, inference_protocol, jobs, metrics, predict
+from api.routes import admin, batch, docs, health, inference_protocol, jobs, metrics, page, predict
 from api.security.admission import load_keys, register_admission
 from api.security.cors import register_cors
 from api.security.headers import register_headers
@@ -23,6 +23,9 @@ from api.uploads import UploadRequest
 from model.files import check_writable
 
 log = logging.getLogger(__name__)
+
+# Endpoints that need no model. The page asks `/readyz` until there is one.
+STARTING = ("health.livez", "inference_protocol.live", "metrics.metrics", "page.page", "static")
 
 
 def create_app(settings: Settings | None = None, predictor: PredictorLike | None = None) -> Flask:
@@ -62,12 +65,12 @@ def create_app(settings: Settings | None = None, predictor: PredictorLike | None
 
 
 def create_starting_app() -> Flask:
-    """Create the application that answers while the model loads: `/livez` and `/metrics`, else 503."""
+    """Create the application that answers while the model loads: `/livez`, `/metrics`, the page, else 503."""
     app = _base_app(load_settings())
 
     @app.before_request
     def not_ready() -> None:
-        if request.endpoint not in ("health.livez", "inference_protocol.live", "metrics.metrics"):
+        if request.endpoint not in STARTING:
             raise NotReadyProblem("the model is being loaded; retry in a few seconds")
 
     return app
@@ -88,6 +91,6 @@ def _base_app(settings: Settings) -> Flask:
     register_headers(app)
     if settings.cors_origins != "none":
         register_cors(app, settings.cors_origins)
-    for module in (health, metrics, inference_protocol):
+    for module in (health, metrics, inference_protocol, page):
         app.register_blueprint(module.blueprint)
     return app

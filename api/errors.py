@@ -231,6 +231,8 @@ def storage_reason(error: OSError) -> str:
 
 def status_slug(status: int) -> str:
     """The slug of an error that has no Problem class, from the status code's name, such as `not-found`."""
+    if status == Problem.status:
+        return Problem.slug
     return HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "-")
 
 

@@ -22,6 +22,14 @@ def check_query(*known: str) -> None:
         check_unique(request.args)
 
 
+def flag(name: str) -> bool | None:
+    """The value of a query parameter that is 0 or 1, or None without it. Raises BadRequestProblem."""
+    text = request.args.get(name)
+    if text not in (None, "0", "1"):
+        raise BadRequestProblem(f"{name} must be 0 or 1, not {quoted(text)}")
+    return None if text is None else text == "1"
+
+
 def check_names(sent: Iterable[str], known: Collection[str], kind: str) -> None:
     """Check that the names that were sent are known. kind: what they are names of.
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import groupby, product
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from flask import current_app, g, has_app_context, has_request_context, request
@@ -18,7 +18,7 @@ from PIL import Image
 
 from api.batching import Batcher, BatchResult, DeadlineExceededError, QueueFullError
 from api.errors import BusyProblem, DeadlineProblem, NotReadyProblem
-from api.monitoring.metrics import BATCH, set_model
+from api.monitoring.metrics import BATCH, count_prediction, set_model
 from api.server.environ import DRAINING
 from api.settings import Settings
 from model.engines.engine import EngineInfo
@@ -66,10 +66,12 @@ def load_predictor(settings: Settings) -> PredictorLike:
 
 
 class PicturePrediction(NamedTuple):
-    """prediction: P(REAL) in [0, 1], rounded to 6 digits. in_domain: None if the model cannot tell."""
+    """prediction: P(REAL) in [0, 1], rounded to 6 digits. in_domain, out_of_domain_reason: see
+    model.ood.domain."""
 
     prediction: float
     in_domain: bool | None
+    out_of_domain_reason: Literal["size", "content"] | None
 
 
 class InputPicture(NamedTuple):
@@ -81,16 +83,12 @@ class InputPicture(NamedTuple):
     height: int
     resampled: bool
 
-    def domain(self, result: PicturePrediction) -> tuple[bool | None, str | None]:
-        """Whether the picture is in the model's domain, and why it is not: see `model.ood.domain`."""
-        return domain(result.in_domain, self.resampled)
-
 
 class QueuedPicture(NamedTuple):
-    """pixels: uint8 of shape (size, size, 3) for the network of the predictor."""
+    """A picture for the network of the predictor."""
 
     predictor: PredictorLike
-    pixels: np.ndarray
+    picture: InputPicture
 
 
 class Reload(NamedTuple):
@@ -140,7 +138,7 @@ class Service:
 
     def _warm_up(self, predictor: PredictorLike) -> None:
         for count, use_all_cores in product((1, self.batcher.max_batch_size), (True, False)):
-            predicted = predictor.predict([_blank_picture(predictor)] * count, use_all_cores)
+            predicted = predictor.predict([_blank_picture(predictor).pixels] * count, use_all_cores)
             if not np.isfinite(predicted.predictions).all():
                 raise CheckpointError("the checkpoint's prediction of a blank picture is not a number")
 
@@ -200,19 +198,22 @@ class Service:
         return InputPicture(image.pixels, image.width, image.height, resampled)
 
     def predict(
-        self, pictures: list[np.ndarray], deadline: float = math.inf, background: bool = False
+        self, pictures: list[InputPicture], deadline: float = math.inf, background: bool = False
     ) -> BatchResult[PicturePrediction]:
-        """Predict pictures of the network's size, batched with those of concurrent requests.
+        """Predict pictures, batched with those of concurrent requests, and count them in the metrics.
 
         deadline: by time.monotonic(). background: when nothing else is queued. Raises BusyProblem (429) or
         DeadlineProblem (504).
         """
         try:
-            return self.batcher.submit(self._queued(pictures), deadline - time.monotonic(), background)
+            result = self.batcher.submit(self._queued(pictures), deadline - time.monotonic(), background)
         except QueueFullError as error:
             raise BusyProblem("too many pictures are queued; retry in a second") from error
         except DeadlineExceededError as error:
             raise DeadlineProblem("the answer did not come in time; the server is busy") from error
+        for predicted in result.values:
+            count_prediction(predicted.prediction, predicted.out_of_domain_reason)
+        return result
 
     def explain(self, picture: np.ndarray, prediction: float, deadline: float) -> np.ndarray:
         """The heat map of one picture for its predicted label, float (size, size) in [0, 1].
@@ -242,25 +243,30 @@ class Service:
         started_at: float = g.started_at
         return started_at + self.settings.deadline_seconds
 
-    def _queued(self, pictures: list[np.ndarray]) -> list[QueuedPicture]:
+    def _queued(self, pictures: list[InputPicture]) -> list[QueuedPicture]:
         predictor = self.predictor
-        return [QueuedPicture(predictor, pixels) for pixels in pictures]
+        return [QueuedPicture(predictor, picture) for picture in pictures]
 
     def _predict(self, pictures: list[QueuedPicture], use_all_cores: bool) -> list[PicturePrediction]:
         results: list[PicturePrediction] = []
         # There is more than one predictor only while requests of before and after a reload are queued.
         for predictor, group in groupby(pictures, attrgetter("predictor")):
-            pixels = [picture.pixels for picture in group]
-            BATCH.observe(len(pixels))
-            predicted = predictor.predict(pixels, use_all_cores)
-            in_domain = [None] * len(pixels) if predicted.in_domain is None else predicted.in_domain.tolist()
-            results += map(PicturePrediction, predicted.predictions.round(6).tolist(), in_domain)
+            some = [queued.picture for queued in group]
+            BATCH.observe(len(some))
+            predicted = predictor.predict([picture.pixels for picture in some], use_all_cores)
+            by_content = [None] * len(some) if predicted.in_domain is None else predicted.in_domain.tolist()
+            results += (
+                PicturePrediction(prediction, *domain(like_training_data, picture.resampled))
+                for prediction, like_training_data, picture in zip(
+                    predicted.predictions.round(6).tolist(), by_content, some, strict=True
+                )
+            )
         return results
 
 
-def _blank_picture(predictor: PredictorLike) -> np.ndarray:
+def _blank_picture(predictor: PredictorLike) -> InputPicture:
     size = predictor.preprocess.size
-    return np.zeros((size, size, 3), np.uint8)
+    return InputPicture(np.zeros((size, size, 3), np.uint8), size, size, False)
 
 
 def _sha256(path: Path) -> str:

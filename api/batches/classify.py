@@ -8,7 +8,6 @@ from typing import NamedTuple
 from api.archives.members import check_time
 from api.batches.checks import add_image_id, check_pixels
 from api.batches.options import BatchLimits, BatchOptions
-from api.monitoring.metrics import count_prediction
 from api.service import InputPicture, Service
 from model.images.errors import DecodeTimeoutError, ImageError, ImageTooLargeError
 
@@ -103,10 +102,9 @@ class Classifier:
         self, results: list[FileResult], pictures: dict[int, InputPicture], deadline: float
     ) -> list[FileResult]:
         if pictures:
-            pixels = [picture.pixels for picture in pictures.values()]
-            predicted = self._service.predict(pixels, deadline, background=self._background).values
-            for (place, picture), result in zip(pictures.items(), predicted, strict=True):
-                _, reason = picture.domain(result)
-                count_prediction(result.prediction, reason)
-                results[place] = results[place]._replace(prediction=result.prediction, out_of_domain=reason)
+            predicted = self._service.predict(
+                list(pictures.values()), deadline, background=self._background
+            ).values
+            for place, (prediction, _, reason) in zip(pictures, predicted, strict=True):
+                results[place] = results[place]._replace(prediction=prediction, out_of_domain=reason)
         return results

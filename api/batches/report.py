@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +12,37 @@ from api.batches.classify import FileResult
 from api.batches.options import BatchOptions
 from api.errors import BrokenProblem
 from model import predictions
-from model.metadata import THRESHOLD, CheckpointMetadata
+from model.metadata import THRESHOLD, CheckpointMetadata, Label
 
 DETAIL_TYPE = "application/vnd.cifake+json"
+PARTS = ("predictions", "unreadable", "out_of_domain", "summary")
 MAX_LISTED_ERRORS = 20
+
+Parts = Mapping[str, bytes]
+"""Parts of a report by their names, each a JSON text."""
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """predictions: the hackathon's JSON. unreadable: (path, reason) of other files. summary: plain values."""
+    """predictions: the hackathon's JSON. unreadable: (path, reason) of other files. out_of_domain: (image_id,
+    reason) of pictures, in the order of the predictions. summary: plain values."""
 
     predictions: bytes
     unreadable: list[tuple[str, str]]
+    out_of_domain: list[tuple[str, str]]
     summary: dict[str, Any]
 
-    def detailed(self) -> bytes:
-        """JSON with `predictions`, `unreadable` and `summary`."""
-        unreadable = json.dumps(predictions.unreadable_rows(self.unreadable)).encode()
-        return detailed(self.predictions, unreadable, json.dumps(self.summary).encode())
+    @property
+    def parts(self) -> Parts:
+        """Each as JSON."""
+        return {
+            "predictions": self.predictions,
+            "unreadable": json.dumps(predictions.unreadable_rows(self.unreadable)).encode(),
+            "out_of_domain": json.dumps(
+                [{"image_id": image_id, "reason": reason} for image_id, reason in self.out_of_domain]
+            ).encode(),
+            "summary": json.dumps(self.summary).encode(),
+        }
 
 
 def make_report(
@@ -38,18 +51,22 @@ def make_report(
     """The report of a batch that took `seconds`. Raises BrokenProblem if no picture is readable."""
     rows: list[predictions.Row] = []
     unreadable: list[tuple[str, str]] = []
-    reasons: Counter[str | None] = Counter()
+    out_of_domain: list[tuple[str, str]] = []
     for result in results:
         if result.prediction is None:
             unreadable.append((result.path, result.error or ""))
         else:
-            rows.append((options.image_id(result.path), result.prediction))
-            reasons[result.out_of_domain] += 1
+            name = options.image_id(result.path)
+            rows.append((name, result.prediction))
+            if result.out_of_domain:
+                out_of_domain.append((predictions.image_id(name), result.out_of_domain))
     if not rows:
         raise BrokenProblem(
             _no_pictures_message(unreadable),
             unreadable=predictions.unreadable_rows(unreadable[:MAX_LISTED_ERRORS]),
         )
+    out_of_domain.sort(key=lambda row: predictions.natural_key(row[0]))
+    reasons = Counter(reason for _, reason in out_of_domain)
     real = sum(prediction >= THRESHOLD for _, prediction in rows)
     summary = {
         "files": len(rows) + len(unreadable),
@@ -64,7 +81,7 @@ def make_report(
         "model": model.short_digest,
         "seconds": round(seconds, 3),
     }
-    return BatchReport(predictions.encode(rows, options.positive), unreadable, summary)
+    return BatchReport(predictions.encode(rows, options.positive), unreadable, out_of_domain, summary)
 
 
 def summary_headers(summary: dict[str, Any]) -> dict[str, str]:
@@ -84,13 +101,28 @@ def summary_headers(summary: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def detailed(predictions_json: bytes, unreadable_json: bytes, summary_json: bytes) -> bytes:
-    """One JSON object of three JSON texts."""
-    return b'{"predictions": %b, "unreadable": %b, "summary": %b}' % (
-        predictions_json,
-        unreadable_json,
-        summary_json,
-    )
+def detailed(parts: Parts) -> bytes:
+    """One JSON object of all parts."""
+    return b"{%b}" % b", ".join(b'"%b": %b' % (name.encode(), parts[name]) for name in PARTS)
+
+
+def with_positive(parts: Parts, positive: Label) -> Parts:
+    """The parts as they would be if `prediction` had been asked to be the probability of this label.
+
+    Predictions have six digits, and so has the one of the other label: nothing is lost on the way back.
+    """
+    summary = json.loads(parts["summary"])
+    if summary["positive"] == positive:
+        return parts
+    rows = json.loads(parts["predictions"])
+    for row in rows:
+        row["prediction"] = round(1 - row["prediction"], 6)
+    summary["positive"] = positive
+    return {
+        **parts,
+        "predictions": json.dumps(rows).encode(),
+        "summary": json.dumps(summary).encode(),
+    }
 
 
 def to_csv(predictions_json: bytes) -> bytes:

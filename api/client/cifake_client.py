@@ -84,14 +84,18 @@ class Answer:
     model: str
     request_id: str
     explanation: dict[str, str] | None = None
+    input: str | None = None
     provenance: dict[str, Any] | None = None
 
     @property
     def heat_map(self) -> bytes | None:
         """The PNG of an explanation, if one was asked for."""
-        if self.explanation is None:
-            return None
-        return base64.b64decode(self.explanation["heatmap"].partition(",")[2])
+        return None if self.explanation is None else _from_data_url(self.explanation["heatmap"])
+
+    @property
+    def network_input(self) -> bytes | None:
+        """A PNG of the pixels that the network received, if they were asked for."""
+        return None if self.input is None else _from_data_url(self.input)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,10 @@ class Retries:
 
     number: int = 5
     seconds: float = 60
+
+
+def _from_data_url(url: str) -> bytes:
+    return base64.b64decode(url.partition(",")[2])
 
 
 def _record(kind: type[Record], response: httpx.Response) -> Record:
@@ -193,13 +201,15 @@ class _Steps:
         raise AssertionError("the last try returns or raises")
 
     def predict(
-        self, picture: Picture, abstain: float | None, explain: bool, provenance: bool
+        self, picture: Picture, abstain: float | None, explain: bool, provenance: bool, with_input: bool
     ) -> Steps[Answer]:
         query: dict[str, Any] = {} if abstain is None else {"abstain": abstain}
         if explain:
             query["explain"] = "gradcam"
         if provenance:
             query["provenance"] = "1"
+        if with_input:
+            query["input"] = "1"
         headers = {"Content-Type": "application/octet-stream"}
         response = yield from self.ask(
             "POST", "predict", content=_file(picture), params=query, headers=headers
@@ -233,8 +243,9 @@ class _Steps:
             show(job)
         return job
 
-    def result(self, job: Job) -> Steps[list[Row]]:
-        response = yield from self.ask("GET", f"batch/{job.id}/result")
+    def result(self, job: Job, positive: str | None) -> Steps[list[Row]]:
+        query = {} if positive is None else {"positive": positive}
+        response = yield from self.ask("GET", f"batch/{job.id}/result", params=query)
         rows: list[Row] = response.json()
         return rows
 
@@ -277,10 +288,18 @@ class Client:
         self._steps = _Steps(self._http, retries)
 
     def predict(
-        self, picture: Picture, abstain: float | None = None, explain: bool = False, provenance: bool = False
+        self,
+        picture: Picture,
+        abstain: float | None = None,
+        explain: bool = False,
+        provenance: bool = False,
+        with_input: bool = False,
     ) -> Answer:
-        """Classify one picture. abstain: the label is UNCERTAIN below that confidence, from 0 to 1."""
-        return self._run(self._steps.predict(picture, abstain, explain, provenance))
+        """Classify one picture. abstain: the label is UNCERTAIN below that confidence, from 0 to 1.
+
+        explain, provenance, with_input: ask for what `heat_map`, `provenance` and `network_input` hold.
+        """
+        return self._run(self._steps.predict(picture, abstain, explain, provenance, with_input))
 
     def batch(self, paths: Paths, team: str, positive: str = "REAL") -> list[Row]:
         """Predictions for many pictures. positive: REAL or FAKE, the label whose probability is answered."""
@@ -301,9 +320,9 @@ class Client:
         """
         return self._run(self._steps.wait(job, timeout, progress))
 
-    def result(self, job: Job) -> list[Row]:
-        """The predictions of a job that is done."""
-        return self._run(self._steps.result(job))
+    def result(self, job: Job, positive: str | None = None) -> list[Row]:
+        """The predictions of a job that is done. positive: as in `submit`; None: what was said there."""
+        return self._run(self._steps.result(job, positive))
 
     def delete(self, job: Job) -> None:
         """Cancel a job that has not ended, or remove one that has."""
@@ -349,10 +368,15 @@ class AsyncClient:
         self._steps = _Steps(self._http, retries)
 
     async def predict(
-        self, picture: Picture, abstain: float | None = None, explain: bool = False, provenance: bool = False
+        self,
+        picture: Picture,
+        abstain: float | None = None,
+        explain: bool = False,
+        provenance: bool = False,
+        with_input: bool = False,
     ) -> Answer:
         """See Client."""
-        return await self._run(self._steps.predict(picture, abstain, explain, provenance))
+        return await self._run(self._steps.predict(picture, abstain, explain, provenance, with_input))
 
     async def batch(self, paths: Paths, team: str, positive: str = "REAL") -> list[Row]:
         """See Client."""
@@ -372,9 +396,9 @@ class AsyncClient:
         """See Client."""
         return await self._run(self._steps.wait(job, timeout, progress))
 
-    async def result(self, job: Job) -> list[Row]:
+    async def result(self, job: Job, positive: str | None = None) -> list[Row]:
         """See Client."""
-        return await self._run(self._steps.result(job))
+        return await self._run(self._steps.result(job, positive))
 
     async def delete(self, job: Job) -> None:
         """See Client."""

@@ -1,6 +1,5 @@
 """The folders of jobs: uploads and results."""
 
-import json
 import secrets
 import shutil
 import time
@@ -14,14 +13,14 @@ from api.batches.options import BatchLimits
 from api.batches.report import BatchReport
 from api.batches.sources import FormFiles, StoredFiles, store_files
 from model.files import atomic_write, remove_partial_files, sync_folder, try_folder_lock
-from model.predictions import unreadable_rows
 
 ORPHAN_SECONDS = 3600.0  # much longer than to copy an upload
+ADDED_PARTS = ("out_of_domain",)  # of results, which those that earlier versions stored lack
 
 
 class JobFolder:
     """A job's folder: `upload`, with `index.json` if it is of a form's files, until the job ends; then
-    `predictions.json`, `unreadable.json` and `summary.json`."""
+    the parts of the result, such as `predictions.json`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,20 +58,17 @@ class JobFolder:
 
     def store_report(self, report: BatchReport) -> int:
         """Write the result, on the disk. Returns its bytes."""
-        contents = {
-            "predictions": report.predictions,
-            "unreadable": json.dumps(unreadable_rows(report.unreadable)).encode(),
-            "summary": json.dumps(report.summary).encode(),
-        }
-        for name, content in contents.items():
+        parts = report.parts
+        for name, content in parts.items():
             with atomic_write(self.path / f"{name}.json") as file:
                 file.write(content)
         sync_folder(self.path)
-        return sum(map(len, contents.values()))
+        return sum(map(len, parts.values()))
 
     def read(self, name: str) -> bytes:
-        """A part of the result: `predictions`, `unreadable` or `summary`. Raises OSError."""
-        return (self.path / f"{name}.json").read_bytes()
+        """A part of the result, see report.PARTS; `null` if an earlier version had none. Raises OSError."""
+        path = self.path / f"{name}.json"
+        return b"null" if name in ADDED_PARTS and not path.exists() else path.read_bytes()
 
     def remove_upload(self) -> None:
         """Of a job that has ended."""

@@ -35,7 +35,8 @@ class TraceParent(NamedTuple):
 class RequestRecord(NamedTuple):
     """One request and its answer.
 
-    route: the rule of the endpoint, such as `/predict`, or `unmatched`. method: one of METHODS, or `_OTHER`.
+    route: the rule of the endpoint, such as `/predict`, `unmatched`, or `unparsed` where gunicorn refused the
+    request before the application saw it. method: one of METHODS, or `_OTHER`.
     problem: the last part of the problem's `type`, such as `too-large`, if the answer is one. started_at:
     when the first byte came, by time.monotonic(). seconds: from then until the answer was ready to be sent.
     stages: seconds of each stage of the work, one after the other, as the header `Server-Timing` has them.

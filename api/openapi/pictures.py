@@ -24,6 +24,9 @@ from api.routes.jobs import MAX_LISTED
 from api.settings import Settings
 from model.predictions import TEAM
 
+FLAG: Schema = {"enum": ["0", "1"], "default": "0"}
+POSITIVE = "the label whose probability is answered"
+
 
 def picture_paths(settings: Settings) -> Paths:
     """The operations by paths and methods."""
@@ -64,7 +67,8 @@ def _predict(settings: Settings) -> Operation:
                 "the label is UNCERTAIN where `confidence` is below that",
             ),
             query("explain", {"enum": ["gradcam"]}, "add a heat map"),
-            query("provenance", {"enum": ["0", "1"], "default": "0"}, "add what the file states"),
+            query("input", FLAG, "add the pixels that the network received"),
+            query("provenance", FLAG, "add what the file states"),
             query(
                 "format",
                 {"enum": ["json", "huggingface"], "default": "json"},
@@ -113,7 +117,7 @@ def _batch(settings: Settings) -> Operation:
                 "names the file in the server's output folder",
                 required=True,
             ),
-            query("positive", {**LABEL, "default": "REAL"}, "the label whose probability is answered"),
+            query("positive", {**LABEL, "default": "REAL"}, POSITIVE),
             query(
                 "names",
                 {"enum": ["basename", "path"], "default": "basename"},
@@ -149,7 +153,10 @@ def _predictions_response(text: str, *more_types: str) -> dict[str, Any]:
 
 
 def _detail() -> dict[str, Any]:
-    text = f"`1`: also unreadable files and a summary, as {DETAIL_TYPE}, which `Accept` may ask for too"
+    text = (
+        f"`1`: also unreadable files, pictures out of the domain and a summary, as {DETAIL_TYPE}, which "
+        "`Accept` may ask for too"
+    )
     return query("detail", {"enum": ["0", "1"]}, text)
 
 
@@ -198,6 +205,7 @@ def _result() -> Operation:
         parameters=[
             query("format", {"enum": ["json", "csv"], "default": "json"}, "`csv`: without `detail=1`"),
             _detail(),
+            query("positive", LABEL, f"{POSITIVE}, by default as the job was asked for"),
         ],
     )
 

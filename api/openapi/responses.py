@@ -28,6 +28,7 @@ RETRIED = (429, 503)
 
 HEADERS: Mapping[str, Schema] = {
     "X-Request-ID": described(STRING, "that of the request's header, or a new one; it is in the log too"),
+    "ETag": described(STRING, "tells this content from others (RFC 9110, section 8.8.3)"),
     "Retry-After": described(COUNT, "seconds to wait before the next try"),
     "Server-Timing": described(STRING, "milliseconds of each stage: parse, decode, queue, infer"),
     "X-Unreadable-Count": described(COUNT, "files that could not be read and are left out"),

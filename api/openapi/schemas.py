@@ -19,6 +19,7 @@ DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 DIGEST_START: Schema = {"type": "string", "pattern": "^[0-9a-f]{12}$"}
 JOB_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}
 URL: Schema = {"type": "string", "format": "uri-reference"}
+PNG_URL: Schema = {"type": "string", "pattern": "^data:image/png;base64,"}
 OUT_OF_DOMAIN_REASON: Schema = {"enum": ["size", "content"]}
 
 
@@ -65,7 +66,15 @@ def answer_schemas() -> dict[str, Schema]:
         "Unreadable": array(record({"image_id": STRING, "error": STRING})),
         "Summary": _summary(),
         "DetailedPredictions": record(
-            {"predictions": ref("Predictions"), "unreadable": ref("Unreadable"), "summary": ref("Summary")}
+            {
+                "predictions": ref("Predictions"),
+                "unreadable": ref("Unreadable"),
+                "out_of_domain": described(
+                    nullable(array(record({"image_id": STRING, "reason": OUT_OF_DOMAIN_REASON}))),
+                    "pictures unlike the training data; null of a job that an earlier version worked on",
+                ),
+                "summary": ref("Summary"),
+            }
         ),
         "Job": _job(),
         "Jobs": record(
@@ -113,12 +122,8 @@ def _answer() -> Schema:
             "request_id": STRING,
         },
         {
-            "explanation": record(
-                {
-                    "method": {"const": "gradcam"},
-                    "heatmap": {"type": "string", "pattern": "^data:image/png;base64,"},
-                }
-            ),
+            "explanation": record({"method": {"const": "gradcam"}, "heatmap": PNG_URL}),
+            "input": described(PNG_URL, "the pixels that the network received"),
             "provenance": ref("Provenance"),
         },
     )

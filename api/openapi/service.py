@@ -13,8 +13,13 @@ def service_paths(settings: Settings) -> Paths:
     openapi_object = {"type": "object", "required": ["openapi"]}
     docs_file = _get("docs_file", "A file of the page `/docs`", "*/*", STRING, (404,), needs_key=False)
     docs_file["parameters"] = [path("name", STRING)]
+    page = _page("page", "The page that people use", "text/html")
+    page_file = _page("static", "A file that the page `/` loads", "*/*", (404,))
+    page_file["parameters"] = [path("filename", {**STRING, "examples": ["main.js"]})]
     metrics = _get("metrics", "Metrics for Prometheus", "text/plain", STRING)
     return {
+        "/": {"get": page},
+        "/static/{filename}": {"get": page_file},
         "/livez": {"get": _probe("livez", "alive", "Whether the process answers")},
         "/readyz": {"get": _probe("readyz", "ready", "Whether a picture goes through the model")},
         "/model": {"get": _get("model", "What is served", JSON, ref("Model"))},
@@ -36,6 +41,14 @@ def _get(
 ) -> Operation:
     answers = {"200": response(summary, {media_type: schema})}
     return operation(name, "service", summary, answers, statuses, needs_key=needs_key)
+
+
+def _page(name: str, summary: str, media_type: str, statuses: Sequence[int] = ()) -> Operation:
+    answers = {
+        "200": response(summary, {media_type: STRING}, "ETag"),
+        "304": response("unchanged since the answer with the `ETag` in `If-None-Match`", {}, "ETag"),
+    }
+    return operation(name, "service", summary, answers, statuses, needs_key=False)
 
 
 def _probe(name: str, status: str, summary: str) -> Operation:

@@ -14,19 +14,18 @@ from api.archives import FORMATS, FileSource, open_archive
 from api.batches.checks import check_files
 from api.batches.classify import Classifier, FileResult
 from api.batches.options import BatchLimits, BatchOptions
-from api.batches.report import DETAIL_TYPE, BatchReport, make_report, summary_headers
+from api.batches.report import DETAIL_TYPE, BatchReport, detailed, make_report, summary_headers
 from api.batches.sources import FormFiles
 from api.errors import BadRequestProblem, DeadlineProblem, Problem, StorageProblem
 from api.forms import check_fields
 from api.jobs.queue import current_jobs
 from api.parameters import check_query, quoted
-from api.routes.jobs import accepted, idempotency_key, prefers_async, wants_detail
+from api.routes.jobs import accepted, idempotency_key, positive_class, prefers_async, wants_detail
 from api.service import Service, current_service
 from api.settings import Settings
 from api.uploads import client_disconnected, limit_upload
 from model import predictions
 from model.files import check_writable
-from model.metadata import Label
 
 blueprint = Blueprint("batch", __name__)
 
@@ -53,13 +52,13 @@ def batch() -> Response:
         limit_upload(settings.max_batch_bytes, started_at + settings.upload_seconds)
         request.max_form_parts = settings.max_batch_files + 2  # one for `positive`, one spare
         check_fields("files", "archive", texts=("positive",))
-        options = BatchOptions(team, _positive_class(), keep_folders)
+        options = BatchOptions(team, positive_class() or "REAL", keep_folders)
         if as_job:
             return accepted(current_jobs().submit(options, _upload(settings), key))
         report = _classify(service, options)
         predictions.write(Path(settings.output_dir), team, report.predictions, report.unreadable)
     if detail:
-        response = Response(report.detailed(), mimetype=DETAIL_TYPE)
+        response = Response(detailed(report.parts), mimetype=DETAIL_TYPE)
     else:
         response = Response(report.predictions, mimetype="application/json")
     response.headers.update(summary_headers(report.summary))
@@ -79,14 +78,6 @@ def _keep_folders() -> bool:
     if chosen not in ("basename", "path"):
         raise BadRequestProblem(f"names must be basename or path, not {quoted(chosen)}")
     return chosen == "path"
-
-
-def _positive_class() -> Label:
-    """From the query or the form."""
-    try:
-        return predictions.validate_positive_class(request.values.get("positive", "REAL"))
-    except ValueError as error:
-        raise BadRequestProblem(f"{error}: `prediction` is the probability of that label") from error
 
 
 def _check_output_dir(settings: Settings) -> None:

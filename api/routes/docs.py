@@ -9,15 +9,11 @@ from api.openapi.document import build_document
 from api.parameters import quoted
 from api.routes.inference_protocol import max_pictures
 from api.security.admission import EXTENSION as KEYS
+from api.security.headers import PAGE_POLICY
 from api.service import current_service
 
 blueprint = Blueprint("docs", __name__)
 
-# Nothing of another origin, and no script or style within the page; Swagger UI's icons are data URLs.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 FILES = ("favicon-32x32.png", "swagger-ui.css", "swagger-ui-bundle.js")  # of the package flask-swagger-ui
 FOLDER = str(files("flask_swagger_ui") / "dist")
 START = "start.js"
@@ -57,8 +53,7 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 def docs() -> Response:
     """The page."""
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-    return Response(PAGE, mimetype="text/html", headers=headers)
+    return Response(PAGE, mimetype="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 @blueprint.get("/docs/<name>")

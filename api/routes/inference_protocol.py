@@ -12,7 +12,6 @@ from api.errors import IMAGE_PROBLEMS, DeadlineProblem, NotFoundProblem, TooLarg
 from api.inference_protocol import tensors
 from api.inference_protocol.messages import JSON_LENGTH, InferenceRequest, encode_response, parse_request
 from api.inference_protocol.tensors import Output
-from api.monitoring.metrics import count_prediction
 from api.parameters import check_query, quoted
 from api.service import InputPicture, Service, current_service
 from api.settings import Settings
@@ -169,13 +168,10 @@ def _predict(service: Service, pictures: list[InputPicture], deadline: float) ->
     values: dict[Output, list[Any]] = {name: [] for name in tensors.OUTPUTS}
     step = service.batcher.max_batch_size
     for start in range(0, len(pictures), step):
-        some = pictures[start : start + step]
-        predicted = service.predict([picture.pixels for picture in some], deadline).values
-        for picture, result in zip(some, predicted, strict=True):
-            in_domain, reason = picture.domain(result)
-            count_prediction(result.prediction, reason)
-            decision = service.predictor.decide(result.prediction)
-            values["prediction"].append(result.prediction)
+        predicted = service.predict(pictures[start : start + step], deadline).values
+        for prediction, in_domain, reason in predicted:
+            decision = service.predictor.decide(prediction)
+            values["prediction"].append(prediction)
             values["label"].append(decision.label)
             values["confidence"].append(round(decision.confidence, 6))
             values["in_domain"].append(bool(in_domain))

@@ -1,20 +1,33 @@
 """`/batch/ID`: the state, results and end of batch jobs; `GET /batch` lists them."""
 
 import re
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, json, jsonify, request, url_for
 
-from api.batches.report import DETAIL_TYPE, detailed, summary_headers, to_csv
+from api.batches.report import (
+    DETAIL_TYPE,
+    PARTS,
+    Parts,
+    detailed,
+    summary_headers,
+    to_csv,
+    with_positive,
+)
 from api.errors import BadRequestProblem
 from api.jobs.job import Job
 from api.jobs.queue import current_jobs
-from api.parameters import check_query, quoted
+from api.parameters import check_query, flag, quoted
+from model.metadata import Label
+from model.predictions import validate_positive_class
 
 blueprint = Blueprint("jobs", __name__)
 
 MAX_LISTED = 1000
+
+_converting = threading.Lock()  # one at a time: the predictions of 100,000 pictures take 40 MB meanwhile
 
 
 @blueprint.get("/batch")
@@ -40,23 +53,27 @@ def get_job(job_id: str) -> dict[str, Any]:
 @blueprint.get("/batch/<job_id>/result")
 def result(job_id: str) -> Response:
     """What `POST /batch` would have answered, or the same as CSV."""
-    check_query("format", "detail")
+    check_query("format", "detail", "positive")
     chosen = request.args.get("format", "json")
     if chosen not in ("json", "csv"):
         raise BadRequestProblem(f"format must be json or csv, not {quoted(chosen)}")
-    detail = wants_detail()
+    detail, positive = wants_detail(), positive_class()
     if detail and chosen == "csv":
         raise BadRequestProblem("detail=1 is JSON: leave out format=csv")
     jobs = current_jobs()
-    predictions, summary = jobs.result(job_id, "predictions"), jobs.result(job_id, "summary")
+    names = PARTS if detail else ("predictions", "summary")
+    parts: Parts = {name: jobs.result(job_id, name) for name in names}
+    if positive is not None:
+        with _converting:
+            parts = with_positive(parts, positive)
     if chosen == "csv":
-        response = Response(to_csv(predictions), mimetype="text/csv")
+        with _converting:
+            response = Response(to_csv(parts["predictions"]), mimetype="text/csv")
     elif detail:
-        body = detailed(predictions, jobs.result(job_id, "unreadable"), summary)
-        response = Response(body, mimetype=DETAIL_TYPE)
+        response = Response(detailed(parts), mimetype=DETAIL_TYPE)
     else:
-        response = Response(predictions, mimetype="application/json")
-    response.headers.update(summary_headers(json.loads(summary)))
+        response = Response(parts["predictions"], mimetype="application/json")
+    response.headers.update(summary_headers(json.loads(parts["summary"])))
     return response
 
 
@@ -77,12 +94,23 @@ def delete_job(job_id: str) -> Response:
 
 def wants_detail() -> bool:
     """By `?detail=1` or `Accept: application/vnd.cifake+json`. Raises BadRequestProblem."""
-    text = request.args.get("detail")
-    if text not in (None, "0", "1"):
-        raise BadRequestProblem(f"detail must be 0 or 1, not {quoted(text)}")
-    if text is None:
+    detail = flag("detail")
+    if detail is None:
         return request.accept_mimetypes.best_match(["application/json", DETAIL_TYPE]) == DETAIL_TYPE
-    return text == "1"
+    return detail
+
+
+def positive_class() -> Label | None:
+    """The label of `positive` in the query or the form, None without it. Raises BadRequestProblem."""
+    name = request.values.get("positive")
+    if name is None:
+        return None
+    try:
+        return validate_positive_class(name)
+    except ValueError as error:
+        raise BadRequestProblem(
+            f"positive must be REAL or FAKE, the label whose probability `prediction` is, not {quoted(name)}"
+        ) from error
 
 
 def prefers_async() -> bool:

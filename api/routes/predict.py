@@ -11,8 +11,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from PIL import Image
 
 from api.errors import BadRequestProblem
-from api.monitoring.metrics import count_prediction
-from api.parameters import check_query, quoted
+from api.parameters import check_query, flag, quoted
 from api.service import current_service
 from api.uploads import read_picture
 from model.images.provenance import read_provenance
@@ -24,19 +23,17 @@ blueprint = Blueprint("predict", __name__)
 def predict() -> Response:
     """The label of one picture, its confidence, P(REAL), and whether the picture is in the model's domain."""
     service = current_service()
-    check_query("abstain", "explain", "provenance", "format")
-    abstain, explain, provenance = _abstain_threshold(), _wants_explanation(), _wants_provenance()
+    check_query("abstain", "explain", "input", "provenance", "format")
+    abstain, explain = _abstain_threshold(), _wants_explanation()
+    with_input, provenance = flag("input"), flag("provenance")
     for_hugging_face = _wants_hugging_face_format()
     deadline = service.deadline()
     data = read_picture(service.settings.max_image_bytes, deadline)
     parsed_at = time.monotonic()
     picture = service.decode_picture(data, deadline)
     decoded_at = time.monotonic()
-    result = service.predict([picture.pixels], deadline)
-    [predicted] = result.values
-    prediction = predicted.prediction
-    in_domain, reason = picture.domain(predicted)
-    count_prediction(prediction, reason)
+    result = service.predict([picture], deadline)
+    [(prediction, in_domain, reason)] = result.values
     scores = {"REAL": prediction, "FAKE": round(1 - prediction, 6)}
     predictor = service.predictor
     decision = predictor.decide(prediction, abstain)
@@ -55,7 +52,10 @@ def predict() -> Response:
     }
     if explain:
         heat = service.explain(picture.pixels, prediction, deadline)
-        body["explanation"] = {"method": "gradcam", "heatmap": _png_data_url(heat)}
+        grey = np.rint(heat * 255).astype(np.uint8)  # 1 is white
+        body["explanation"] = {"method": "gradcam", "heatmap": _png_data_url(grey)}
+    if with_input:
+        body["input"] = _png_data_url(picture.pixels)
     if provenance:
         body["provenance"] = read_provenance(data, deadline).to_json()
     response = jsonify(_hugging_face_scores(scores) if for_hugging_face else body)
@@ -93,13 +93,6 @@ def _wants_explanation() -> bool:
     return method is not None
 
 
-def _wants_provenance() -> bool:
-    text = request.args.get("provenance", "0")
-    if text not in ("0", "1"):
-        raise BadRequestProblem(f"provenance must be 0 or 1, not {text!r}")
-    return text == "1"
-
-
 def _wants_hugging_face_format() -> bool:
     name = request.args.get("format", "json")
     if name not in ("json", "huggingface"):
@@ -119,8 +112,8 @@ def _hugging_face_scores(scores: Mapping[str, float]) -> list[dict[str, Any]]:
     return [{"label": label, "score": score} for label, score in falling]
 
 
-def _png_data_url(heat: np.ndarray) -> str:
-    """Encode a heat map in [0, 1] as a grayscale PNG in a data URL; 1 is white."""
+def _png_data_url(pixels: np.ndarray) -> str:
+    """Pixels, uint8 of shape (height, width), which are grey, or (height, width, 3), as PNG in a data URL."""
     file = io.BytesIO()
-    Image.fromarray(np.rint(heat * 255).astype(np.uint8)).save(file, "PNG")
+    Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

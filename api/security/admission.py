@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from flask import Flask, Response, g, request
-from werkzeug.routing import Rule
 
 from api.errors import Problem
 from api.monitoring.record import KEY_NAME
@@ -18,10 +17,13 @@ from api.settings import Settings
 
 EXTENSION = "cifake-keys"  # the key in Flask's `app.extensions`; it is absent without CIFAKE_KEYS_FILE
 
-# Rules that need no key: probes, the pages that ask for one, and what these pages load.
+# Rules that need no key and are not counted: probes, the pages that ask for a key, and the files of these
+# pages, of which a browser loads many at once.
 PROBES = ("/livez", "/readyz", "/v2/health/")
-PAGES = ("/docs/", "/static/")
-OPEN = frozenset({"/", "/docs", "/openapi.json"})
+PAGES = frozenset({"/", "/docs"})
+FILES = ("/docs/", "/static/")
+# It needs no key either, but is counted: it is made anew for each request.
+COUNTED = "/openapi.json"
 
 HOW_TO_SEND = "send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 
@@ -64,7 +66,8 @@ def register_admission(app: Flask, settings: Settings) -> None:
     @app.before_request
     def admit() -> None:
         # OPTIONS tells methods, and browsers send it without a key before a page's request.
-        if request.method == "OPTIONS" or _is_probe():
+        rule = request.url_rule.rule if request.url_rule else ""
+        if request.method == "OPTIONS" or _is_free(rule):
             return
         sent = _sent_key() if keys else None
         key = keys.find(sent) if keys else None
@@ -73,7 +76,7 @@ def register_admission(app: Flask, settings: Settings) -> None:
             request.environ[KEY_NAME] = key.name
         if limits is not None:
             _limit(limits, key)
-        if keys is not None and key is None and not _is_open(request.url_rule):
+        if keys is not None and key is None and rule != COUNTED:
             if sent is None:
                 raise NoKeyProblem(f"this needs an API key: {HOW_TO_SEND}")
             raise WrongKeyProblem("this is not an API key that the service knows: ask its operator for one")
@@ -111,14 +114,10 @@ def _limit(limits: RateLimits, key: Key | None) -> None:
         raise RateLimitedProblem(f"{client} has asked too often: retry in {seconds} s")
 
 
-def _is_probe() -> bool:
-    """Whether the request is a probe, or one for metrics where nothing else is answered."""
-    rule = request.url_rule
-    return request.environ.get(METRICS_LISTENER, False) or (rule is not None and rule.rule.startswith(PROBES))
-
-
-def _is_open(rule: Rule | None) -> bool:
-    return rule is not None and (rule.rule in OPEN or rule.rule.startswith(PAGES))
+def _is_free(rule: str) -> bool:
+    """Whether the request is for a probe, a page or its files, or for metrics at an address of their own."""
+    metrics_only: bool = request.environ.get(METRICS_LISTENER, False)
+    return metrics_only or rule in PAGES or rule.startswith(PROBES + FILES)
 
 
 def _sent_key() -> str | None:

@@ -11,6 +11,12 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# Of pages: nothing of another origin, and no script or style within the page. Pictures may also be data URLs,
+# as Swagger UI's icons are, and files that were chosen (blob:).
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def register_headers(app: Flask) -> None:

@@ -22,8 +22,8 @@ class ClientSocket(socket.socket):
     first_byte_at, last_byte_at: when the first and latest bytes of the request arrived, by time.monotonic();
     0 if none has. headers_complete, message_complete: whether all headers, and all of the body, are buffered.
     read_aborted: `recv` raises TimeoutError instead of waiting. rejected: the request is to be answered
-    with 429. registered: the socket is registered with the main loop's selector. for_metrics: it was accepted
-    at CIFAKE_METRICS_BIND.
+    with 429. reached_application: the application was called, which counts what it answers. registered: the
+    socket is registered with the main loop's selector. for_metrics: it was accepted at CIFAKE_METRICS_BIND.
     """
 
     def __init__(self, accepted: socket.socket, stall_timeout: float, upload_timeout: float) -> None:
@@ -42,6 +42,7 @@ class ClientSocket(socket.socket):
         self.read_buffer[:0] = buffered
         self.first_byte_at = self.last_byte_at = time.monotonic() if self.read_buffer else 0.0
         self.headers_complete = self.message_complete = self.read_aborted = self.rejected = False
+        self.reached_application = False
         self._search_start = 0
         self._dispatch_size = 0
         self._chunked = self._body_fits = False

@@ -1,5 +1,6 @@
 """Responses to requests that gunicorn's parser refuses, so that the application never sees them."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -7,6 +8,7 @@ from gunicorn.http import errors
 from gunicorn.util import http_date
 
 from api.errors import PROBLEM_TYPE, problem_json, status_slug
+from api.monitoring.record import RequestRecord
 from api.security.headers import SECURITY_HEADERS
 
 DETAIL_CHARACTERS = 300  # errors quote what they refuse
@@ -41,6 +43,21 @@ def refusal(error: Exception) -> tuple[HTTPStatus, str]:
         return status, "the server failed; its log has this request's id"
     message = str(error)
     return status, detail or (message[:1].lower() + message[1:])[:DETAIL_CHARACTERS]
+
+
+def refusal_record(status: HTTPStatus, request_id: str, started_at: float) -> RequestRecord:
+    """What the metrics count. started_at: when the first byte came, by time.monotonic()."""
+    return RequestRecord(
+        route="unparsed",
+        method="_OTHER",
+        status=status.value,
+        problem=status_slug(status),
+        request_id=request_id,
+        parent=None,
+        started_at=started_at,
+        seconds=time.monotonic() - started_at,
+        stages={},
+    )
 
 
 def refusal_response(status: HTTPStatus, detail: str, request_id: str) -> bytes:

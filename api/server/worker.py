@@ -24,7 +24,7 @@ from api.server.connections import ClientSocket
 from api.server.environ import DRAINING, FIRST_BYTE_AT, METRICS_LISTENER, REJECTED
 from api.server.loading import LoadingWorker
 from api.server.memory import trim
-from api.server.refusals import refusal, refusal_response
+from api.server.refusals import refusal, refusal_record, refusal_response
 
 HEALTH_PATHS = (b"/livez", b"/readyz", b"/v2/health/")
 HEALTH_CHECKS = tuple(b"%s %s" % start for start in product((b"GET", b"HEAD"), HEALTH_PATHS))
@@ -79,10 +79,11 @@ class Worker(LoadingWorker):
         # The main loop needs the GIL for each request, and would wait this long for each busy thread.
         sys.setswitchinterval(SWITCH_SECONDS)
         from api.app import create_starting_app
-        from api.monitoring.metrics import ProcessMetrics
+        from api.monitoring.metrics import ProcessMetrics, count_request
 
         self.health_pool, self.rejection_pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
         self.metrics, self.metrics_pool = ProcessMetrics(self.slot), ThreadPoolExecutor(1)
+        self.count_request = count_request
         self.application = create_starting_app()
         self.wsgi = self._call_application
         addresses = " and ".join(map(str, self.sockets))  # here, since the main loop closes the sockets
@@ -171,7 +172,7 @@ class Worker(LoadingWorker):
         return False
 
     def handle_error(self, request: Any, sock: ClientSocket, client: Any, error: Exception) -> None:
-        """Answer an error that the application does not see, and log it with the id of the answer."""
+        """Answer an error that the application does not see, count it, and log it with the answer's id."""
         status, detail = refusal(error)
         request_id = str(uuid.uuid4())
         address = client[0] if client else "-"  # empty for a Unix socket
@@ -179,11 +180,14 @@ class Worker(LoadingWorker):
             self.log.error("request %s of %s failed: %s", request_id, address, error, exc_info=error)
         else:
             self.log.warning("request %s of %s refused, %d: %s", request_id, address, status, detail)
+        if not sock.reached_application:
+            self.count_request(refusal_record(status, request_id, sock.first_byte_at))
         with suppress(OSError):
             sock.sendall(refusal_response(status, detail, request_id))
 
     def _call_application(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         sock: ClientSocket = environ["gunicorn.socket"]
+        sock.reached_application = True
         body = environ["wsgi.input"]
         environ[FIRST_BYTE_AT] = sock.first_byte_at
         if is_draining():

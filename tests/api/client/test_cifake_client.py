@@ -98,15 +98,17 @@ def test_a_picture_in_each_form(client: Both, paths: list[Path]) -> None:
         answer = client.predict(picture)
         assert (answer.label, answer.prediction, answer.confidence) == ("FAKE", 0.2, 0.8)
         assert answer.request_id
-        assert answer.heat_map is None
+        assert answer.heat_map is answer.network_input is None
 
 
 def test_options_of_a_picture(client: Both) -> None:
-    answer = client.predict(encode(GREY), abstain=0.9, explain=True, provenance=True)
+    answer = client.predict(encode(GREY), abstain=0.9, explain=True, provenance=True, with_input=True)
     assert answer.label == "UNCERTAIN"
     assert answer.provenance["complete"]
     with Image.open(io.BytesIO(answer.heat_map)) as heat_map:
         assert heat_map.size == (32, 32)
+    with Image.open(io.BytesIO(answer.network_input)) as received:
+        assert np.array_equal(received, GREY)
 
 
 def test_a_batch_of_files_or_of_an_archive(client: Both, paths: list[Path], tmp_path: Path) -> None:
@@ -125,6 +127,7 @@ def test_a_job(client: Both, paths: list[Path]) -> None:
     assert (job.state, job.done, job.total, job.ended) == ("done", 2, 2, True)
     assert seen[-1] == job == client.job(job.id)
     assert client.result(job) == client.batch(paths, "demo")
+    assert client.result(job, "FAKE") == client.batch(paths, "demo", positive="FAKE")
     client.delete(job)
     with pytest.raises(ProblemError) as raised:
         client.job(job.id)

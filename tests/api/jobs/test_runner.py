@@ -16,6 +16,7 @@ from api.errors import JobsUnavailableProblem
 from api.jobs import runner
 from api.jobs.job import Job
 from api.jobs.queue import JobQueue
+from api.service import InputPicture
 from tests.api.jobs.conftest import OPTIONS
 from tests.conftest import MeanPredictor
 from tests.pictures import encode, zipped
@@ -41,6 +42,7 @@ def check(jobs: JobQueue, job_id: str, outputs: Path) -> None:
     assert (outputs / "x_prediction.json").read_bytes() == body
     assert (outputs / "x_unreadable.json").read_bytes() == jobs.result(job_id, "unreadable")
     assert sorted(path.name for path in jobs.folders[job_id].path.iterdir()) == [
+        "out_of_domain.json",
         "predictions.json",
         "summary.json",
         "unreadable.json",
@@ -81,7 +83,7 @@ def test_another_owner_goes_on_after_the_last_recorded_result(
     predicted: list[int] = []
     predict = jobs.runner._service.predict
 
-    def counted(pictures: list[np.ndarray], *arguments: object, **named: object) -> object:
+    def counted(pictures: list[InputPicture], *arguments: object, **named: object) -> object:
         if len(predicted) == survives:
             raise Dead
         predicted.append(len(pictures))
@@ -330,13 +332,13 @@ def test_singles_go_first(jobs: JobQueue) -> None:
     service = jobs.runner._service
     predict = service.predict
 
-    def counted(pictures: list[np.ndarray], *arguments: object, **named: object) -> object:
+    def counted(pictures: list[InputPicture], *arguments: object, **named: object) -> object:
         assert named.get("background")
         sizes.append(len(pictures))
         return predict(pictures, *arguments, **named)  # type: ignore[arg-type]
 
     service.predict = counted  # type: ignore[method-assign,assignment]
-    predict([np.zeros((32, 32, 3), np.uint8)])
+    predict([InputPicture(np.zeros((32, 32, 3), np.uint8), 32, 32, False)])
     service.batcher._last_single_at += 1000
     submit(jobs)
     assert jobs.runner.run_once()

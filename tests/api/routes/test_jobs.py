@@ -89,6 +89,9 @@ def test_details(by_header: bool, client: FlaskClient, outputs: Path) -> None:
     for answer in answers:
         assert answer["predictions"] == json.loads((outputs / "x_prediction.json").read_bytes())
         assert [row["image_id"] for row in answer["unreadable"]] == ["notes.txt"]
+        assert answer["out_of_domain"] == [
+            {"image_id": name, "reason": "content"} for name in ("1.png", "2.png", "10.png")
+        ]
         assert answer["summary"].pop("seconds") >= 0
     assert answers[0]["summary"] == answers[1]["summary"] == {
         "files": 4,
@@ -107,6 +110,74 @@ def test_details(by_header: bool, client: FlaskClient, outputs: Path) -> None:
     plain = client.get(f"{path}/result", headers={"Accept": "*/*"})
     assert plain.mimetype == "application/json"
     assert isinstance(plain.json, list)
+
+
+MIXED = {
+    "10.png": encode(np.full((32, 48, 3), 100, np.uint8)),  # of another size
+    "2.png": grey(3),  # dark: the stand-in finds it unlike its training data
+    "1.png": grey(100),
+    "a/é.png": grey(4),
+    "b/3.png": b"text",
+}
+
+
+@pytest.mark.parametrize("names", ["basename", "path"])
+def test_pictures_out_of_the_domain_are_listed(names: str, client: FlaskClient) -> None:
+    path = finished(client, post(client, MIXED, f"&names={names}"))
+    data = {"archive": (io.BytesIO(zipped(MIXED)), "x.zip")}
+    batch = client.post(f"/batch?team=y&detail=1&names={names}", data=data).json
+    job = client.get(f"{path}/result?detail=1").json
+    assert list(batch) == list(job) == ["predictions", "unreadable", "out_of_domain", "summary"]
+    for answer in (batch, job):
+        assert [(row["image_id"], row["reason"]) for row in answer["out_of_domain"]] == [
+            ("2.png", "content"),
+            ("10.png", "size"),
+            ("a/é.png" if names == "path" else "é.png", "content"),
+        ]
+        assert answer["summary"]["out_of_domain"] == {"size": 1, "content": 2}
+        predicted = [row["image_id"] for row in answer["predictions"]]
+        listed = [row["image_id"] for row in answer["out_of_domain"]]
+        assert listed == [name for name in predicted if name in listed]
+
+
+def test_results_of_earlier_versions_are_answered(client: FlaskClient, outputs: Path) -> None:
+    """They have no file of the pictures out of the domain."""
+    path = finished(client, post(client, MIXED))
+    folder = outputs / "jobs" / path.rpartition("/")[2]
+    (folder / "out_of_domain.json").unlink()
+    answer = client.get(f"{path}/result?detail=1")
+    assert (answer.status_code, answer.json["out_of_domain"]) == (200, None)
+    assert answer.json["summary"]["out_of_domain"] == {"size": 1, "content": 2}
+    assert client.get(f"{path}/result").status_code == 200
+    (folder / "predictions.json").unlink()
+    gone = client.get(f"{path}/result?detail=1")
+    assert (gone.status_code, gone.json["type"]) == (404, "urn:cifake:problem:not-found")
+
+
+@pytest.mark.parametrize("asked", ["REAL", "FAKE"])
+def test_a_result_of_either_label_is_that_of_a_job_for_it(asked: str, client: FlaskClient) -> None:
+    """Byte for byte, whatever the job was asked for."""
+    other = {"REAL": "FAKE", "FAKE": "REAL"}[asked]
+    files = FILES | {f"x{value}.png": grey(value) for value in (0, 51, 97, 128, 255)} | {"é.png": grey(9)}
+    submitted = {
+        label: finished(client, post(client, files, f"&positive={label}")) for label in (asked, other)
+    }
+    for query in ("format=json", "format=csv", "detail=1"):
+        expected = client.get(f"{submitted[asked]}/result?{query}")
+        for label in (asked, other):
+            response = client.get(f"{submitted[label]}/result?{query}&positive={asked}")
+            assert response.status_code == 200
+            assert without_seconds(response) == without_seconds(expected)
+            assert response.headers["X-Prediction"] == f"P({asked})"
+            own = {name: value for name, value in response.headers if name != "X-Request-ID"}
+            assert own.keys() | {"X-Request-ID"} == {name for name, _ in expected.headers}
+            for name in own.keys() - {"Content-Length"}:
+                assert own[name] == expected.headers[name], name
+
+
+def without_seconds(response: TestResponse) -> bytes:
+    """The body without how long the job took."""
+    return re.sub(rb'"seconds": [^}]+', b"", response.data)
 
 
 def test_csv(client: FlaskClient) -> None:
@@ -223,7 +294,9 @@ def test_invalid_pages(query: str, idle: FlaskClient) -> None:
     assert idle.get(f"/batch?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("query", ["format=xml", "format=csv&detail=1", "detail=yes", "formt=csv"])
+@pytest.mark.parametrize(
+    "query", ["format=xml", "format=csv&detail=1", "detail=yes", "formt=csv", "positive=real", "positive="]
+)
 def test_invalid_kinds_of_results(query: str, idle: FlaskClient) -> None:
     path = post(idle).headers["Location"]
     assert idle.get(f"{path}/result?{query}").status_code == 400

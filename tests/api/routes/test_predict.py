@@ -244,7 +244,7 @@ def test_scores_are_of_six_digits_and_their_sum_is_1(client: FlaskClient, value:
     assert listed[0]["score"] >= listed[1]["score"]
 
 
-@pytest.mark.parametrize("other", ["abstain=0.9", "explain=gradcam", "provenance=1"])
+@pytest.mark.parametrize("other", ["abstain=0.9", "explain=gradcam", "input=1", "provenance=1"])
 def test_hugging_faces_format_has_only_scores(other: str, client: FlaskClient) -> None:
     response = ask(client, f"?format=huggingface&{other}")
     assert response.status_code == 400
@@ -263,6 +263,44 @@ def test_the_heat_map_is_a_picture(client: FlaskClient) -> None:
     assert heat.shape == (32, 32)
     assert (heat[0, 0], heat.sum()) == (255, 255)
     assert "explanation" not in ask(client, "").json
+
+
+class Recording(MeanPredictor):
+    """Keeps the pictures that it is given."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def predict(self, pictures: list[np.ndarray], use_all_cores: bool = True) -> Prediction:
+        self.seen += pictures
+        return super().predict(pictures)
+
+
+def test_the_input_is_what_the_network_received() -> None:
+    predictor = Recording()
+    client = served(predictor).test_client()
+    small, odd = noise(1), noise(2, 61, 43)
+    pictures: dict[str, tuple[bytes, np.ndarray | None]] = {
+        "of the network's size": (encode(small), small),
+        "enlarged": (encode(small.repeat(7, 0).repeat(7, 1)), small),
+        "of another size": (encode(odd), None),
+        "JPEG": (encode(small, "JPEG"), None),
+        "grey": (encode(small[:, :, 0]), small[:, :, :1].repeat(3, 2)),
+    }
+    for name, (data, expected) in pictures.items():
+        answer = client.post("/predict?input=1", data=data, content_type="image/png").json
+        head, _, encoded = answer["input"].partition(",")
+        assert head == "data:image/png;base64", name
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+            assert (image.format, image.mode, image.size) == ("PNG", "RGB", (32, 32)), name
+            received = np.asarray(image)
+        assert np.array_equal(received, predictor.seen[-1]), name
+        assert expected is None or np.array_equal(received, expected), name
+    for query in ("", "?input=0"):
+        assert "input" not in ask(client, query).json
+    response = ask(client, "?input=yes")
+    assert response.status_code == 400
+    assert "input must be 0 or 1" in response.json["detail"]
 
 
 def test_other_explanations_are_refused(client: FlaskClient) -> None:

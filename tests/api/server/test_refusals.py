@@ -1,7 +1,9 @@
 """Requests that gunicorn's parser refuses, and its errors one by one."""
 
 import json
+import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from gunicorn.http import errors
 from gunicorn.workers import base
 
 from api.server.refusals import DETAIL_CHARACTERS, refusal, refusal_response
+from tests.api.monitoring.test_metrics import samples
 from tests.gunicorn_server import STAND_IN, GunicornServer, gunicorn_server
 
 CHUNKED = (
@@ -48,9 +51,34 @@ REQUESTS = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
     with gunicorn_server(
-        tmp_path_factory.mktemp("server"), application=STAND_IN, WORKERS="1", STALL_SECONDS="1"
+        tmp_path_factory.mktemp("server"), application=STAND_IN, WORKERS="2", STALL_SECONDS="1"
     ) as running:
         yield running
+
+
+def requests_by_route(server: GunicornServer) -> Counter[str]:
+    """What the metrics of all workers have counted, but for those that ask for it."""
+    counted: Counter[str] = Counter()
+    for (name, labels), value in samples(server.get("/metrics")[1].decode()).items():
+        route = dict(labels).get("route", "")
+        if name == "cifake_http_requests_total" and route not in ("/metrics", "/readyz"):
+            counted[f"{route} {dict(labels)['method']} {dict(labels)['status']}"] += int(value)
+    return counted
+
+
+def test_every_request_is_counted_once(server: GunicornServer) -> None:
+    """By the workers together, which write what they have counted once a second. First of this module."""
+    expected: Counter[str] = Counter()
+    for status, request in REQUESTS.values():
+        in_body = request.startswith(CHUNKED)  # read by the application
+        assert server.send(request).startswith(b"HTTP/1.1 %d " % status)
+        expected[f"/predict POST {status}" if in_body else f"unparsed _OTHER {status}"] += 1
+    deadline = time.monotonic() + 30
+    while (counted := requests_by_route(server)) != expected and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert counted == expected
+    time.sleep(1.5)
+    assert requests_by_route(server) == expected
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -111,4 +139,6 @@ def test_the_status_is_that_of_gunicorn(
 def test_errors_of_the_server_say_nothing_of_themselves() -> None:
     status, detail = refusal(KeyError("secret"))
     assert status == 500
-    assert b"secret" not in refusal_response(status, detail, "id")
+    response = refusal_response(status, detail, "id")
+    assert b"secret" not in response
+    assert b"urn:cifake:problem:internal-error" in response  # as that of the application

@@ -6,12 +6,18 @@ from typing import get_args
 import numpy as np
 import openvino as ov
 import pytest
+import torch
 from openvino.properties import hint, inference_num_threads
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from model.architecture import FEATURES, Architecture, Head, Stem
+from model.checkpoint import Checkpoint
 from model.engines.openvino_graph import weight_shapes
+from model.images.preprocess import Preprocess
+from model.metadata import CheckpointMetadata
+from model.network import build_network
+from model.tensors import to_arrays
 
 NARROWER = 8  # times, in each stage of a narrow network
 SIZE = 24  # gives feature maps of even and of odd sizes with every stem
@@ -56,3 +62,11 @@ def build_narrow_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("model.network.resnet18", narrow_resnet18)
     monkeypatch.setattr("model.network.FEATURES", FEATURES // NARROWER)
+
+
+def random_network(architecture: Architecture) -> Checkpoint:
+    """A checkpoint with the random weights that training starts from, narrow if networks are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = build_network(architecture).state_dict()
+    return Checkpoint(CheckpointMetadata(architecture, Preprocess()), to_arrays(weights))

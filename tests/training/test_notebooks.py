@@ -16,7 +16,15 @@ nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbcli
 
 FOLDER = ROOT / "training" / "notebooks"
 NAMES = ["training.ipynb", "evaluation.ipynb"]
-F32 = "import training.fitting.precision as p\np.has_autocast = lambda device: False"
+QUICK = """
+from dataclasses import replace
+
+import training.fitting.precision
+from training.fitting.recipes import RECIPES
+
+training.fitting.precision.has_autocast = lambda device: False
+RECIPES["hackathon"] = replace(RECIPES["hackathon"], lr_cycles=((8,),))
+"""
 LONG_NUMBER = re.compile(r"\d\.\d{10}")
 
 
@@ -55,7 +63,8 @@ def execute(name: str, folder: Path, **parameters: object) -> list[Any]:
     """The outputs of all cells, run in `folder` with other parameters. Raises if a cell fails.
 
     As papermill does, the parameters are set by a cell after that tagged `parameters`. The cell that clones
-    is run twice. As in the other tests, precision `auto` is f32: to measure an emulated bf16 takes long.
+    is run twice. As in the other tests, precision `auto` is f32: to measure an emulated bf16 takes long. A
+    run is one epoch of small crops.
     """
     notebook = read(name)
     (settings,) = [i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", [])]
@@ -63,7 +72,7 @@ def execute(name: str, folder: Path, **parameters: object) -> list[Any]:
     lines = [f"{key} = {value!r}" for key, value in parameters.items()]
     notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell("\n".join(lines)))
     (cloning,) = [i for i, c in enumerate(notebook.cells) if '"clone"' in c.source]
-    more = [notebook.cells[cloning].source, F32]
+    more = [notebook.cells[cloning].source, QUICK]
     notebook.cells[cloning + 1 : cloning + 1] = map(nbformat.v4.new_code_cell, more)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -33,14 +33,19 @@ def set_label_1(run: Path, label_1: str | None) -> None:
 
 
 def drawn(draw: Draw) -> Axes:
-    """The axes of a plot, drawn as they are for a PNG."""
+    """The axes of a plot, laid out as they are for a PNG, but without its pixels."""
     kept: list[Axes] = []
 
     def keep(axes: Axes) -> None:
         draw(axes)
         kept.append(axes)
 
-    figures.render(keep)
+    def lay_out(figure: Figure, *_: object, **__: object) -> None:
+        figure.draw_without_rendering()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lay_out)
+        figures.render(keep)
     return kept[0]
 
 
@@ -60,10 +65,10 @@ def test_five_plots_that_are_not_blank(run: Path) -> None:
     assert [path.name for path in paths] == [f"{name}.png" for name in NAMES]
     for path in paths:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
             assert image.size == tuple(side * DPI for side in SIZE)
             assert image.info["dpi"] == pytest.approx((DPI, DPI), abs=0.1)
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+            colours = image.convert("RGB").getcolors(image.width * image.height)
+        assert len(colours) > 50
 
 
 @pytest.mark.parametrize("label_1", ["REAL", "FAKE", None])

@@ -218,6 +218,7 @@ def test_a_device_without_float64(
 ) -> None:
     """Such as MPS. The run is interrupted and resumed."""
     short = replace(RECIPE, lr_cycles=((8,), (16,)), balance=True)
+    data = data[0].select(np.arange(24)), data[1]  # each operation is slow there
     here = train(short, *data, tmp_path / "here", device="cpu")
     with StandInDevice():
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.architecture import Architecture
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint, as_saved
 from model.images.preprocess import Preprocess
 from model.metadata import Label
 from model.predictor import Predictor
+from tests.networks import build_narrow_networks, random_network
 from tests.pictures import noise
 from tests.trees import cifake_tree, hackathon_tree
 from training.data.datasets import Dataset, load_train
@@ -59,6 +61,17 @@ def _forget() -> Iterator[None]:
     SEEN.clear()
     yield
     SEEN.clear()
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    build_narrow_networks(monkeypatch)
+
+
+@pytest.fixture
+def random_checkpoint() -> Checkpoint:
+    """Of a narrow network, unlike that of other tests."""
+    return random_network(Architecture())
 
 
 def digests(pictures: LabelledImages) -> set[bytes]:

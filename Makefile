@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHY := for training and the tests
 
-.PHONY: serve test lint clean
+.PHONY: serve demo test lint clean
 
 # A server on a CPU needs little; one on a GPU needs PyTorch, which is large.
 serve:
@@ -17,9 +17,13 @@ serve:
 	fi
 	CIFAKE_BIND=$${CIFAKE_BIND:-127.0.0.1:$(PORT)} exec $(BIN)/gunicorn -c api/gunicorn.conf.py "api.app:create_app()"
 
-# Tests run side by side, one for each processor, and so each computes in one thread.
+# The service with its page in a browser: draws the README's picture of it, and more of them into SHOTS=folder.
+demo: $(VENV)/tests-installed
+	$(BIN)/python -m tests.page.demo $(SHOTS)
+
+# Files of tests run side by side, one for each processor, and so each computes in one thread.
 test: $(VENV)/tests-installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/linters
 	$(BIN)/ruff check .

@@ -70,12 +70,14 @@ def run_gunicorn(*arguments: str, application: str = SERVICE, **settings: str) -
 
 @contextmanager
 def gunicorn_server(
-    folder: Path, *arguments: str, application: str = SERVICE, **settings: str
+    folder: Path, *arguments: str, application: str = SERVICE, port: int = 0, **settings: str
 ) -> Iterator[GunicornServer]:
-    """A server that is ready. folder: for its log and output. CIFAKE_BIND may have `{port}` in it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A server that is ready. folder: for its log and output. port: 0 for a free one. CIFAKE_BIND may have
+    `{port}` in it."""
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     settings = {"BIND": "127.0.0.1:{port}", "OUTPUT_DIR": str(folder), "DEVICE": "cpu"} | settings
     settings["BIND"] = settings["BIND"].format(port=port)
     log = folder / "log.txt"

@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from api.server.connection_worker import ConnectionWorker
+from api.server.memory import freeze_objects
 
 RETRY_SECONDS = 10.0
 # Held by the first worker that failed to load its model, and by the first that loaded it: only that one logs.
@@ -81,6 +82,7 @@ class LoadingWorker(ConnectionWorker):
                 self.log.critical("the service cannot start: %s", error, exc_info=traceback)
                 os._exit(Arbiter.WORKER_BOOT_ERROR)
             return False
+        freeze_objects()
         self.loaded = self.needs_trim = True
         # At once, since workers that still load leave connections to this one from now on, whose /readyz may
         # be asked before its main loop gets on; and again from that, which counts them.
@@ -98,6 +100,7 @@ class LoadingWorker(ConnectionWorker):
         finally:
             if in_turn:
                 RELOADING.release()
+        freeze_objects()
         self.needs_trim = True
         if before == after:
             self.log.info("not reloaded: the checkpoint with the SHA-256 %s is being served", after)

@@ -1,6 +1,7 @@
-"""Settings of glibc's malloc that return freed memory to the operating system."""
+"""Memory of a worker: what is returned to the operating system, and what the garbage collector looks at."""
 
 import ctypes
+import gc
 
 # glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
@@ -26,3 +27,14 @@ def return_freed_memory() -> None:
         mallopt(M_MMAP_THRESHOLD, 4 * MIB)
         mallopt(M_TRIM_THRESHOLD, 32 * MIB)
         mallopt(M_ARENA_MAX, 2)
+
+
+def freeze_objects() -> None:
+    """Have the garbage collector leave out what exists now and is reachable.
+
+    Modules and the model are some 80,000 objects, and to go through them takes 70 ms, during which no thread
+    runs Python. What was left out before is looked at once more, as after a reload.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

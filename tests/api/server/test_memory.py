@@ -1,9 +1,12 @@
 import ctypes
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
+from api.server.memory import freeze_objects
 from model import ROOT
 
 SCRIPT = """
@@ -37,3 +40,22 @@ def test_freed_pictures_leave_the_process() -> None:
         [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert float(left.stdout) < 30  # MB; one of the pictures alone takes 36, and 59 stay without the call
+
+
+def test_frozen_objects_are_left_out_until_they_are_frozen_anew() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.own = self
+
+    try:
+        kept = Cycle()
+        watched = weakref.ref(kept)
+        freeze_objects()
+        assert gc.get_freeze_count() > 0
+        del kept
+        gc.collect()
+        assert watched() is not None  # it is frozen
+        freeze_objects()
+        assert watched() is None
+    finally:
+        gc.unfreeze()

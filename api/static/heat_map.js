@@ -1,4 +1,4 @@
-/** The heat map of an answer: a coloured overlay for its pictures, with a legend and a slider. */
+/** The heat map of an answer: a coloured overlay for a picture, with a legend and a slider. */
 
 import { element, uniqueId } from "./dom.js";
 import { text } from "./texts.js";
@@ -10,23 +10,20 @@ const INFERNO = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d 
 const STRENGTH = 0.5; // at first
 
 /**
- * Lay the heat map over pictures. Returns `legend`, a node (which says so if the map is zero everywhere), and
- * `remove()`, which takes the heat map off the pictures.
+ * Lay the heat map over a picture. Returns `legend`, a node (which says so if the map is zero everywhere), and
+ * `remove()`, which takes the heat map off the picture.
  *
- * heatmap: a grey PNG as a data URL. frames: elements around one picture each. label: of the answer that it
+ * heatmap: a grey PNG as a data URL. frame: the element around the picture. label: of the answer that it
  * explains.
  */
-export async function showHeatMap(heatmap, frames, label) {
+export async function showHeatMap(heatmap, frame, label) {
   const { colours, highest } = await coloured(heatmap);
   if (highest === 0) return { legend: element("p", { class: "small" }, text("heat.flat")), remove: () => {} };
-  const overlays = [...frames].map((frame) => {
-    const overlay = drawn(colours);
-    frame.append(overlay);
-    return overlay;
-  });
-  const strengthen = (strength) => overlays.forEach((overlay) => (overlay.style.opacity = strength));
+  const overlay = drawn(colours);
+  const strengthen = (strength) => (overlay.style.opacity = strength);
   strengthen(STRENGTH);
-  return { legend: legend(label, strengthen), remove: () => overlays.forEach((overlay) => overlay.remove()) };
+  frame.append(overlay);
+  return { legend: legend(label, strengthen), remove: () => overlay.remove() };
 }
 
 function legend(label, strengthen) {

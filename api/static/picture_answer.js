@@ -11,7 +11,8 @@ export { spokenVerdict } from "./verdict.js";
 
 /**
  * The nodes of an answer. size: width and height of what the network saw, in pixels. file, truth: of the
- * card. figures: the element with its pictures, which the heat map is laid over. signal: ends with the card.
+ * card. figures: the element with its pictures; the heat map is laid over the last one, which is what the network
+ * saw, so that the other one can be compared. signal: ends with the card.
  */
 export function answerNodes(answer, { size, file, truth, figures, signal }) {
   return [
@@ -42,11 +43,8 @@ function heatPart(label, { file, figures, signal }) {
     const onWait = (wait) => (place.textContent = wait ? waitWords(wait) : "");
     const { explanation } = await predict(file, { explain: "gradcam", signal, onWait });
     const { showHeatMap } = await import("./heat_map.js");
-    const { legend, remove } = await showHeatMap(
-      explanation.heatmap,
-      figures.querySelectorAll(".frame"),
-      label,
-    );
+    const view = [...figures.querySelectorAll(".frame")].at(-1);
+    const { legend, remove } = await showHeatMap(explanation.heatmap, view, label);
     shown = remove;
     place.replaceChildren(legend);
     announce(text("heat.done"));

@@ -78,8 +78,10 @@ def write_all(browser: Browser, server: GunicornServer, folder: Path) -> None:
         page.get_by_role("button", name=text("answers.removeAll")).click()
         files = {f"{number}.png": encode(noise(number)) for number in range(100)}
         choose(page, {"holiday.zip": zipped(files | {"notes.png": b"Dear all"})})
+        start = page.get_by_role("button", name=text("jobs.form.start"))
+        expect(start).to_be_visible()
         shoot(page, f"{name}-form")
-        page.get_by_role("button", name=text("jobs.form.start")).click()
+        start.click()
         expect(page.get_by_role("grid")).to_be_visible()
         shoot(page, f"{name}-job")
         page.close()

@@ -83,7 +83,7 @@ def create_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="write a copy of the checkpoint that has these metrics as `metrics.test`, which the service's "
-        "/model and its web page show; must not be --model",
+        "/model and its web page show; must not be --model; default: not written",
     )
     evaluate.add_argument(
         "--robustness", action="store_true", help="accuracy on pictures compressed, blurred, upscaled, ..."

@@ -43,7 +43,7 @@ def test_an_example_is_chosen_and_its_answer_read(open_page: OpenPage, stand_in:
     expect(page.locator("#live")).to_contain_text(answer.locator("strong").first.inner_text())
     walk(page, text("heat.show"))
     page.keyboard.press("Enter")
-    expect(answer.locator("figure canvas")).to_have_count(2)
+    expect(answer.locator("figure canvas")).to_have_count(1)
     expect(answer.get_by_role("button", name=text("heat.hide"))).to_be_focused()
     walk(page, text("page.docs"))
 

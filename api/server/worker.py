@@ -61,6 +61,14 @@ class Worker(LoadingWorker):
             self.method_queue.defer(self._stop_service)
         super().handle_exit(*arguments)
 
+    def handle_quit(self, *_: Any) -> None:
+        """SIGINT, SIGQUIT: stop at once.
+
+        A signal interrupts the main loop anywhere, so that its handlers must not wait for locks. gunicorn's
+        shuts the thread pool down, which waits forever for one that the main loop holds in `submit`.
+        """
+        os._exit(0)
+
     def _stop_service(self) -> None:
         if self.loaded:
             service = self.application.extensions["cifake"]

@@ -100,7 +100,6 @@ class LoadingWorker(ConnectionWorker):
         finally:
             if in_turn:
                 RELOADING.release()
-        freeze_objects()
         self.needs_trim = True
         if before == after:
             self.log.info("not reloaded: the checkpoint with the SHA-256 %s is being served", after)

@@ -42,20 +42,20 @@ def test_freed_pictures_leave_the_process() -> None:
     assert float(left.stdout) < 30  # MB; one of the pictures alone takes 36, and 59 stay without the call
 
 
-def test_frozen_objects_are_left_out_until_they_are_frozen_anew() -> None:
+def test_frozen_objects_are_left_out() -> None:
     class Cycle:
         def __init__(self) -> None:
             self.own = self
 
     try:
-        kept = Cycle()
-        watched = weakref.ref(kept)
+        cycle, plain = Cycle(), Cycle()
+        del plain.own
+        watched = weakref.ref(cycle), weakref.ref(plain)
         freeze_objects()
         assert gc.get_freeze_count() > 0
-        del kept
+        del cycle, plain
         gc.collect()
-        assert watched() is not None  # it is frozen
-        freeze_objects()
-        assert watched() is None
+        assert watched[0]() is not None
+        assert watched[1]() is None
     finally:
         gc.unfreeze()

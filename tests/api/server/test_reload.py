@@ -1,9 +1,12 @@
+import gc
+import weakref
 from pathlib import Path
 from shutil import copyfile
 
 import pytest
 
 from api.app import create_app
+from api.server.memory import freeze_objects
 from api.server.reload import RefusedCheckpointProblem, ReloadingProblem, request_reload
 from api.service import Service
 from api.settings import load_settings
@@ -35,6 +38,20 @@ def test_a_reload_serves_the_new_file_and_tells_the_other_workers(
     assert service.predictor.metadata.recipe["name"] == "others"
     assert told == [reload.after]
     assert request_reload(service) == (reload.after, reload.after)  # the same file again
+
+
+def test_the_former_model_is_freed_although_its_objects_are_frozen(
+    service: Service, model: Path, other_checkpoint: Path
+) -> None:
+    former = weakref.ref(service.predictor)
+    try:
+        freeze_objects()
+        other_checkpoint.replace(model)
+        request_reload(service)
+        gc.collect()
+        assert former() is None
+    finally:
+        gc.unfreeze()
 
 
 def test_a_refused_reload_changes_nothing(service: Service, model: Path) -> None:

@@ -1,6 +1,7 @@
 """Commands that make another file of a checkpoint."""
 
 from argparse import Namespace
+from pathlib import Path
 
 from model.checkpoint import Checkpoint
 from training.data.datasets import load_train
@@ -13,15 +14,12 @@ def quantise(args: Namespace) -> None:
     """Write a copy of a checkpoint that has int8 ranges."""
     from training.fitting import quantization  # its import takes ten seconds
 
-    if args.out.resolve() == args.model.resolve():
-        raise DataError(f"--out is the same file as --model, {args.model}: give another file")
+    check_is_other_file(args.out, args.model)
     check_files(args.out)
     checkpoint = Checkpoint.load(args.model)
     dataset = load_train(args.data, checkpoint.metadata.preprocess, args.target)
     checkpoint = quantization.quantise(checkpoint, dataset)
-    with torch_writes(args.out):
-        checkpoint.save(args.out)
-    copy_fingerprints(args.model, checkpoint.metadata.digest, args.out)
+    save_copy(checkpoint, args.model, args.out)
     print(quantization.describe(checkpoint.metadata))
     print(f"{args.out} written")
 
@@ -36,3 +34,16 @@ def export(args: Namespace) -> None:
     path = export_onnx(Checkpoint.load(args.model), args.out)
     size = path.stat().st_size / 1e6
     print(f"{path}: {size:.0f} MB, its answers to {CHECKED} pictures checked by onnxruntime")
+
+
+def check_is_other_file(out: Path, model: Path) -> None:
+    """Raise DataError if `--out` is the checkpoint that `--model` names."""
+    if out.resolve() == model.resolve():
+        raise DataError(f"--out is the same file as --model, {model}: give another file")
+
+
+def save_copy(checkpoint: Checkpoint, source: Path, out: Path) -> None:
+    """Write a checkpoint with the weights of the one at `source`, whose fingerprints it has, too."""
+    with torch_writes(out):
+        checkpoint.save(out)
+    copy_fingerprints(source, checkpoint.metadata.digest, out)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import Checkpoint
+from training.commands.checkpoints import check_is_other_file, save_copy
 from training.commands.inputs import load_predictor, print_dataset
 from training.data.datasets import load_test
-from training.data.errors import DataError
-from training.data.fingerprints import copy_fingerprints
 from training.data.published_test import describe_selection, select_ours
-from training.data.reports import check_files, torch_writes, write_json
+from training.data.reports import check_files, write_json
 from training.evaluation import deletion, ood, robustness
 from training.evaluation.audit import MIN_AGREEMENT
 from training.evaluation.evaluate import describe_positive_class
@@ -26,8 +25,8 @@ DELETION_SAMPLE = 1000
 def evaluate(args: Namespace) -> None:
     """Print the metrics of a checkpoint on labelled pictures, and the results of the optional tests."""
     check_files(args.json, args.plot, args.out)
-    if args.out and args.out.resolve() == args.model.resolve():
-        raise DataError(f"--out is the same file as --model, {args.model}: give another file")
+    if args.out:
+        check_is_other_file(args.out, args.model)
     predictor = load_predictor(args, args.engine, args.precision)
     if args.ood:
         ood.check_detector(predictor.metadata)
@@ -86,7 +85,4 @@ def _save_with_metrics(path: Path, report: dict[str, Any], out: Path) -> None:
     checkpoint = Checkpoint.load(path)
     test = {name: value for name, value in report.items() if name != "model_sha256"}
     test["data"] = {name: value for name, value in test["data"].items() if name != "folder"}
-    checkpoint = checkpoint.with_metadata(metrics=checkpoint.metadata.metrics | {"test": test})
-    with torch_writes(out):
-        checkpoint.save(out)
-    copy_fingerprints(path, checkpoint.metadata.digest, out)
+    save_copy(checkpoint.with_metadata(metrics=checkpoint.metadata.metrics | {"test": test}), path, out)

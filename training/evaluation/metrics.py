@@ -65,9 +65,7 @@ def expected_calibration_error(predictions: np.ndarray, labels: np.ndarray) -> f
 
 def confidence_bins(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(pictures, sum of confidence, correct predictions) in 15 bins of confidence, each of shape (15,)."""
-    predicted = predictions >= THRESHOLD
-    confidence = np.where(predicted, predictions, 1 - predictions)
-    correct = predicted == (labels == 1)
+    confidence, correct = _confidence(predictions, labels)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     counts, sums, hits = (np.bincount(bins, weights=w, minlength=BINS) for w in (None, confidence, correct))
     return counts, sums, hits
@@ -80,9 +78,7 @@ def reliability(predictions: np.ndarray, labels: np.ndarray) -> list[dict[str, A
     "Posterior calibration and exploratory analysis for natural language processing models", EMNLP, arXiv
     1508.05154). Arguments: see `classification_metrics`.
     """
-    predicted = predictions >= THRESHOLD
-    confidence = np.where(predicted, predictions, 1 - predictions)
-    correct = predicted == (labels == 1)
+    confidence, correct = _confidence(predictions, labels)
     count = min(BINS, max(1, len(labels) // BIN_PICTURES))
     bins = []
     for index in np.array_split(np.argsort(confidence, kind="stable"), count):
@@ -96,6 +92,12 @@ def reliability(predictions: np.ndarray, labels: np.ndarray) -> list[dict[str, A
             }
         )
     return bins
+
+
+def _confidence(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of each predicted label, and whether that is right, both of shape (N,)."""
+    predicted = predictions >= THRESHOLD
+    return np.where(predicted, predictions, 1 - predictions), predicted == (labels == 1)
 
 
 def bootstrap_intervals(

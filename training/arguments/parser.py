@@ -10,7 +10,7 @@ from training.arguments import groups
 from training.arguments.types import integer, probability
 from training.fitting.recipe_names import RECIPE_NAMES
 
-RECIPES_HELP = "recipes:\n" + "\n".join(f"  {name:12}  {text}" for name, text in RECIPE_NAMES.items())
+RECIPES_HELP = "recipes:\n" + "\n".join(f"  {name:14}  {text}" for name, text in RECIPE_NAMES.items())
 
 
 def create_parser() -> argparse.ArgumentParser:

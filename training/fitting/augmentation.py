@@ -1,14 +1,18 @@
-"""Augmentation of uint8 image batches, before normalisation."""
+"""Augmentation of uint8 image batches, before normalisation.
+
+Batches are on any device and stay there. Random numbers are drawn on the CPU, so that they are the same for
+all devices, and copied to it; nothing waits for the device.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from training.data.jpeg import RGB_TO_YCBCR, YCBCR_TO_RGB, jpeg_reencode
+from training.data.transfer import to_device
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -49,7 +53,10 @@ class Augmentation:
     brightness: float = 0.0
 
     def __call__(self, batch: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even."""
+        """A new batch, uint8 (N, 3, size, size), from one of uint8 (N, 3, H, W), H and W even.
+
+        generator: of the CPU.
+        """
         # Transforms of whole images precede crops: JPEG's 8x8 and 2x2 grids start at the image's corner.
         transforms: list[tuple[float, Transform]] = [
             (self.chroma_upsampling, resample_chroma),
@@ -64,13 +71,13 @@ class Augmentation:
             if probability:
                 batch = _random_apply(batch, probability, generator, transform)
         if self.flip:
-            mirrored = torch.rand(len(batch), generator=generator) < 0.5
-            batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
+            mirrored = torch.rand((len(batch), 1, 1, 1), generator=generator) < 0.5
+            batch = torch.where(to_device(mirrored, batch.device), batch.flip(3), batch)
         if self.rotate:
             batch = random_rotate(batch, self.rotate, generator)
         if self.brightness:
             factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=generator) * 2 - 1) * self.brightness
-            batch = _to_uint8(batch * factor)
+            batch = _to_uint8(batch * to_device(factor, batch.device))
         if self.shift == 0 and batch.shape[2:] == (size, size):
             return batch
         return random_crop(batch, size, self.shift, generator)
@@ -81,13 +88,12 @@ class Augmentation:
 
     def _noise(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         std = torch.rand((len(batch), 1, 1, 1), generator=generator) * self.max_noise_std
-        return _to_uint8(batch + std * torch.randn(batch.shape, generator=generator))
+        noise = std * torch.randn(batch.shape, generator=generator)
+        return _to_uint8(batch + to_device(noise, batch.device))
 
     def _jpeg_reencode(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         qualities = torch.randint(self.min_jpeg_quality, 96, (len(batch),), generator=generator)
-        images = batch.permute(0, 2, 3, 1).numpy()
-        encoded = [jpeg_reencode(image, int(q)) for image, q in zip(images, qualities, strict=True)]
-        return torch.from_numpy(np.stack(encoded)).permute(0, 3, 1, 2)
+        return jpeg_reencode(batch, qualities)
 
 
 NO_AUGMENTATION = Augmentation(
@@ -107,23 +113,25 @@ def _random_apply(
     batch: Tensor, probability: float, generator: torch.Generator, transform: Transform
 ) -> Tensor:
     """Apply a transform to each image with the given probability."""
-    chosen = torch.rand(len(batch), generator=generator) < probability
-    if not chosen.any():
+    chosen = (torch.rand(len(batch), generator=generator) < probability).nonzero().flatten()
+    if not len(chosen):
         return batch
+    index = to_device(chosen, batch.device)
     batch = batch.clone()
-    batch[chosen] = transform(batch[chosen], generator)
+    batch[index] = transform(batch[index], generator)
     return batch
 
 
 def blur(batch: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur with a 9x9 kernel and replicated edges.
 
-    batch: uint8 of shape (N, 3, H, W); sigma: in pixels, float of shape (N,).
+    batch: uint8 of shape (N, 3, H, W); sigma: in pixels, float of shape (N,) on the CPU.
     """
     _, channels, height, width = batch.shape
     offset = torch.arange(-4, 5)
     kernel = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    kernel = to_device(kernel, batch.device)
     planes = F.pad(batch.float(), (4, 4, 4, 4), "replicate").reshape(1, -1, height + 8, width + 8)
     planes = F.conv2d(planes, kernel[:, None, :, None], groups=len(kernel))
     planes = F.conv2d(planes, kernel[:, None, None, :], groups=len(kernel))
@@ -141,7 +149,8 @@ def zoom(batch: Tensor, generator: torch.Generator) -> Tensor:
 
 def color_jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
     """Brightness and contrast (about the mean luma) scaled by 3/4 to 5/4. Batch: uint8 (N, 3, H, W)."""
-    brightness, contrast = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=generator) / 2
+    factors = 0.75 + torch.rand((2, len(batch), 1, 1, 1), generator=generator) / 2
+    brightness, contrast = to_device(factors, batch.device)
     mean = _luma(batch).mean((1, 2, 3), keepdim=True)
     return _to_uint8(((batch - mean) * contrast + mean) * brightness)
 
@@ -158,7 +167,8 @@ def resample_chroma(batch: Tensor, generator: torch.Generator) -> Tensor:
     triangle filter, libjpeg 7 and later by a larger inverse DCT, others by repeating pixels.
     Batch: uint8 of shape (N, 3, H, W), H and W even.
     """
-    ycc = torch.einsum("ij,njhw->nihw", RGB_TO_YCBCR, batch.float())
+    device = batch.device
+    ycc = torch.einsum("ij,njhw->nihw", to_device(RGB_TO_YCBCR, device), batch.float())
     half = F.avg_pool2d(ycc[:, 1:], 2)
     upsampled = [
         half.repeat_interleave(2, 2).repeat_interleave(2, 3),
@@ -166,15 +176,16 @@ def resample_chroma(batch: Tensor, generator: torch.Generator) -> Tensor:
         F.interpolate(half, scale_factor=2, mode="bicubic", align_corners=False),
     ]
     method = torch.randint(len(upsampled), (len(batch),), generator=generator)
-    resampled = torch.stack(upsampled)[method, torch.arange(len(batch))]
+    resampled = torch.stack(upsampled)[to_device(method, device), torch.arange(len(batch), device=device)]
     weight = torch.rand((len(batch), 1, 1, 1), generator=generator)
-    chroma = torch.lerp(ycc[:, 1:], resampled, weight)
-    rgb = torch.einsum("ij,njhw->nihw", YCBCR_TO_RGB, torch.cat([ycc[:, :1], chroma], 1))
-    return _to_uint8(rgb)
+    chroma = torch.lerp(ycc[:, 1:], resampled, to_device(weight, device))
+    ycc = torch.cat([ycc[:, :1], chroma], 1)
+    return _to_uint8(torch.einsum("ij,njhw->nihw", to_device(YCBCR_TO_RGB, device), ycc))
 
 
 def _luma(batch: Tensor) -> Tensor:
-    return (batch * RGB_TO_YCBCR[0].view(3, 1, 1)).sum(1, keepdim=True)
+    weights = to_device(RGB_TO_YCBCR[0].view(3, 1, 1), batch.device)
+    return (batch * weights).sum(1, keepdim=True)
 
 
 def _to_uint8(batch: Tensor) -> Tensor:
@@ -189,7 +200,7 @@ def random_rotate(batch: Tensor, max_degrees: float, generator: torch.Generator)
 def rotate(batch: Tensor, degrees: Tensor) -> Tensor:
     """Counter-clockwise rotation about the centre, bilinear, with reflected borders.
 
-    batch: uint8 of shape (N, 3, H, W), H equal to W; degrees: float of shape (N,).
+    batch: uint8 of shape (N, 3, H, W), H equal to W; degrees: float of shape (N,) on the CPU.
     """
     angle = degrees.deg2rad()
     matrix = torch.zeros(len(batch), 2, 3)
@@ -200,8 +211,8 @@ def rotate(batch: Tensor, degrees: Tensor) -> Tensor:
 
 
 def _affine(batch: Tensor, matrix: Tensor) -> Tensor:
-    """Sample each image by its affine matrix, (N, 2, 3): bilinear, with reflected borders."""
-    grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
+    """Sample each image by its affine matrix, (N, 2, 3) on the CPU: bilinear, with reflected borders."""
+    grid = F.affine_grid(to_device(matrix, batch.device), list(batch.shape), align_corners=False)
     return _to_uint8(F.grid_sample(batch.float(), grid, padding_mode="reflection", align_corners=False))
 
 
@@ -210,9 +221,10 @@ def random_crop(batch: Tensor, size: int, padding: int, generator: torch.Generat
     count, _, height, width = batch.shape
     top = torch.randint(-padding, height - size + padding + 1, (count, 1), generator=generator)
     left = torch.randint(-padding, width - size + padding + 1, (count, 1), generator=generator)
-    rows = _reflect(top + torch.arange(size), height)
-    columns = _reflect(left + torch.arange(size), width)
-    image = torch.arange(count).view(-1, 1, 1)
+    offset = torch.arange(size, device=batch.device)
+    rows = _reflect(to_device(top, batch.device) + offset, height)
+    columns = _reflect(to_device(left, batch.device) + offset, width)
+    image = torch.arange(count, device=batch.device).view(-1, 1, 1)
     # Advanced indices on both sides of a slice put the sliced axis last: (N, H, W, 3).
     return batch[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

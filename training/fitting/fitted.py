@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint, as_saved
 from model.metadata import CheckpointMetadata
+from model.network import build_network
 from model.predictor import Predictor
 from model.tensors import to_arrays
 from training.data.fingerprints import contained, fingerprints
@@ -51,6 +52,7 @@ class Fitted:
 
     checkpoint: for the data's own label 1, its weights rounded as in a file.
     best_epoch: the epoch whose weights these are; 0 for the initial weights.
+    teacher: the training of the recipe's teacher, or None.
     seen: see `seen_by`, for the validation pictures.
     notes: what was decided otherwise than the recipe says, as sentences.
     """
@@ -60,6 +62,7 @@ class Fitted:
     history: list[Epoch]
     precision: PrecisionChoice
     best_epoch: int
+    teacher: loop.TrainingResult | None
     seen: np.ndarray | None
     notes: list[str]
 
@@ -67,7 +70,10 @@ class Fitted:
 def fit(
     recipe: Recipe, training: LabelledImages, validation: LabelledImages, state: Path, options: Options
 ) -> Fitted:
-    """Train, choose between the trained and the initial weights, and calibrate."""
+    """Train, a teacher first if there is one, choose between trained and initial weights, and calibrate.
+
+    state: see `state_paths`.
+    """
     init = options.init or recipe.init
     weights = initial_weights(init, recipe.architecture)
     right = math.nan
@@ -93,15 +99,23 @@ def fit(
     before = judge(weights) if weights and is_complete(weights, recipe.architecture) else None
     if before:
         print(f"validation loss of the initial weights: {before[2]:.4f}", flush=True)
+    taught: loop.TrainingResult | None = None
+    teacher: nn.Module | None = None
+    states, resume = state_paths(recipe, state), options.resume
+    device, precision = options.device, options.precision
+    if recipe.teacher:
+        print(f"first the teacher: recipe {recipe.teacher.name}", flush=True)
+        if not resume:
+            states[-1].unlink(missing_ok=True)
+        taught = loop.train(
+            recipe.teacher, training, validation, state, resume=resume, device=device, precision=precision
+        )
+        teacher = build_network(recipe.teacher.architecture)
+        teacher.load_state_dict(taught.weights)
+        resume = resume and states[-1].is_file()
+        print(f"it is kept as after epoch {taught.best.epoch}; now recipe {recipe.name}", flush=True)
     trained = loop.train(
-        recipe,
-        training,
-        validation,
-        state,
-        initial_weights=weights,
-        resume=options.resume,
-        device=options.device,
-        precision=options.precision,
+        recipe, training, validation, states[-1], weights, resume, device, precision, teacher
     )
     checkpoint, z, loss = judge(trained.weights)
     epoch, calibration, notes = trained.best.epoch, Calibration(), []
@@ -138,9 +152,18 @@ def fit(
         trained.history,
         trained.precision,
         epoch,
+        taught,
         seen,
         notes,
     )
+
+
+def state_paths(recipe: Recipe, state: Path) -> list[Path]:
+    """Where a run keeps the state of each part. The first has `state`: it is the teacher, if there is one.
+
+    The teacher's state has its weights, and remains until the run ends.
+    """
+    return [state, state.with_suffix(".student.resume")] if recipe.teacher else [state]
 
 
 def seen_by(init: str, pictures: LabelledImages) -> np.ndarray | None:

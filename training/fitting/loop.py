@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.engines.hardware import autocast, pick_device
 from model.files import atomic_write
@@ -24,12 +22,14 @@ from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, total_norm
 from training.fitting.history import Epoch, best_epoch, current_cycle, describe, should_stop_early
 from training.fitting.initial_weights import digest_of
+from training.fitting.moving_average import MovingAverage
 from training.fitting.precision import PrecisionChoice, choose_precision, step_times
 from training.fitting.pruning import Pruning
 from training.fitting.recipes import Recipe, value_of_cycle
+from training.fitting.training_data import TrainingData, normalization
 from training.progress import track
 
-STATE_VERSION = 2  # of the saved training state
+STATE_VERSION = 3  # of the saved training state
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,25 @@ def train(
     resume: bool = False,
     device: str = "auto",
     precision: str = "auto",
+    teacher: nn.Module | None = None,
 ) -> TrainingResult:
     """Train the recipe's network, saving the training state to `state_path` after each epoch.
 
+    Pictures, losses and weights are on the device, augmentation computes there, and steps do not wait for it.
+
     initial_weights: initial weights by name; the others are random. precision: `auto`, `f32` or `bf16`.
+    teacher: a network whose predictions for each batch, as it is augmented, are in the targets with the
+    recipe's `distill_weight`, in place of those of earlier cycles. It maps normalized images to logits.
     resume: continue from the saved state, in its precision, with the result of an uninterrupted run: all
     randomness of an epoch is seeded with the recipe's seed and the epoch's number.
 
-    Raises ResumeError for a missing state or one of another recipe, data, device or initial weights, and
+    Raises ValueError where `distill_weight` needs a teacher from the first cycle on and none is given,
+    ResumeError for a missing state or one of another recipe, data, device, teacher or initial weights, and
     NotFiniteError, the saved state being that of the last complete epoch.
     """
+    if recipe.distill_weight[0] and teacher is None:
+        raise ValueError("distill_weight must be 0 for the first cycle where no teacher is given")
+
     # Network, optimizer and moving average of the weights
     torch_device = pick_device(device)
     torch.manual_seed(recipe.seed)
@@ -76,18 +85,16 @@ def train(
     network.load_state_dict(initial_weights or {}, strict=False)
     network = network.to(torch_device).to(memory_format=torch.channels_last)
     optimizer = recipe.create_optimizer(network)
-    ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
-    pruning = Pruning(len(training), recipe.prune_ratio)
-    distillation = Distillation(len(training), lambda: build_network(recipe.architecture))
+    ema = MovingAverage(network, recipe.ema_decay)
+    pruning = Pruning(len(training), recipe.prune_ratio, torch_device)
+    distillation = Distillation(
+        len(training), lambda: build_network(recipe.architecture), torch_device, teacher
+    )
 
-    # Training data
-    images = torch.from_numpy(training.images).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(training.labels).float()
-    targets = torch.from_numpy(training.targets)
-    class_counts = np.bincount(training.labels, minlength=2)
-    class_weights = len(training) / (2 * class_counts) if recipe.balance else np.ones(2)
-    image_weights = torch.from_numpy(class_weights[training.labels]).float()
-    validation_images = torch.from_numpy(validation.images).permute(0, 3, 1, 2)
+    # Data on the device
+    data = TrainingData.of(training, recipe, torch_device)
+    normalize = normalization(recipe.preprocess, torch_device)
+    validation_images = torch.from_numpy(validation.images).to(torch_device).permute(0, 3, 1, 2)
     validation_labels = torch.from_numpy(validation.labels).float()
 
     def evaluate(network: nn.Module, images: Tensor) -> Tensor:
@@ -109,6 +116,7 @@ def train(
         "validation data": validation.digest(),
         "image order": training.digest(ordered=True) + validation.digest(ordered=True),
         "initial weights": digest_of(network.state_dict()),
+        "teacher": digest_of(teacher.state_dict()) if teacher else "none",
         "device": torch_device.type,
     }
     history: list[Epoch] = []
@@ -141,7 +149,7 @@ def train(
         last_of_cycle = epoch_in_cycle == len(recipe.lr_cycles[cycle]) - 1
         distill_weight = value_of_cycle(recipe.distill_weight, cycle)
         if epoch_in_cycle == 0 and distill_weight:
-            distillation.update_soft_targets(lambda teacher: evaluate(teacher, images))
+            distillation.update_soft_targets(lambda snapshot: evaluate(snapshot, data.images))
         order, pruning_weights = pruning.select(generator, keep_all=cycle == 0 or last_of_cycle)
 
         # Train
@@ -155,23 +163,21 @@ def train(
 
             batch = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             index = order[batch]
-            x = recipe.augmentation(images[index], crop_size, generator).to(torch_device)
-            label = labels[index].to(torch_device)
-            smoothed = targets[index] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
-            target = distillation.blend(index, smoothed, distill_weight).to(torch_device)
-            weight = (pruning_weights[batch] * image_weights[index]).to(torch_device)
-
+            x = recipe.augmentation(data.images[index], crop_size, generator)
             with autocast(torch_device, chosen.precision):
-                z = logits(network, recipe.preprocess.normalize(x)).float()
+                normalized = normalize(x)
+                z = logits(network, normalized).float()
+                target = distillation.blend(index, normalized, data.targets[index], distill_weight)
             losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
+            weight = pruning_weights[batch] * data.weights[index]
             optimizer.zero_grad()
             (weight * losses).mean().backward()
             norm = nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
             optimizer.step()
-            ema.update_parameters(network)
+            ema.update()
             pruning.update(index, losses)
 
-            correct = ((z.detach() > 0) == (label > 0.5)).float()
+            correct = ((z.detach() > 0) == (data.labels[index] > 0.5)).float()
             loss = (weight * losses.detach()).sum()
             sums += torch.stack([weight.sum(), loss, (weight * correct).sum(), norm])
             if step % 20 == 0 or step == steps - 1:  # not at each step, as it waits for the device
@@ -180,10 +186,10 @@ def train(
                 tracked.note = f"loss {loss_sum / weight_sum:.4f}"
 
         # Validate the averaged weights
-        z = evaluate(ema.module, validation_images)
+        z = evaluate(ema.network, validation_images)
         validation_loss = float(F.binary_cross_entropy_with_logits(z, validation_labels))
         validation_accuracy = float(((z > 0) == (validation_labels > 0.5)).float().mean())
-        check_finite(epoch, {"validation loss": validation_loss, "weight": total_norm(network, ema.module)})
+        check_finite(epoch, {"validation loss": validation_loss, "weight": total_norm(network, ema.network)})
 
         # Record and save
         row = Epoch(
@@ -196,9 +202,9 @@ def train(
             seconds=time.monotonic() - start,
         )
         history.append(row)
-        averaged = {name: tensor.cpu().clone() for name, tensor in ema.module.state_dict().items()}
+        averaged = {name: tensor.cpu().clone() for name, tensor in ema.network.state_dict().items()}
         if last_of_cycle:
-            distillation.add_teacher(averaged)
+            distillation.add_snapshot(averaged)
         if row is best_epoch(current_cycle(history, recipe)):
             best_weights = averaged
         state = {

@@ -9,35 +9,46 @@ import math
 import torch
 from torch import Tensor
 
+from training.data.transfer import to_device
+
+CPU = torch.device("cpu")
+
 
 class Pruning:
     """The last training loss of each of `count` images, and the selection of an epoch's images by it.
 
     ratio: probability in [0, 1) with which an image whose loss is below the mean is left out of an epoch.
         The remaining ones of these have weight 1 / (1 - ratio), which keeps the expected gradient.
+    device: of the losses, and of what `select` returns.
     """
 
-    def __init__(self, count: int, ratio: float) -> None:
+    def __init__(self, count: int, ratio: float, device: torch.device = CPU) -> None:
         self.ratio = ratio
-        self.losses = torch.full((count,), math.inf)  # infinite until trained on: never left out
+        # Infinite until trained on: never left out.
+        self.losses = torch.full((count,), math.inf, device=device)
 
     def select(self, generator: torch.Generator, keep_all: bool = False) -> tuple[Tensor, Tensor]:
-        """Indices of an epoch's images in random order, shape (M,), and their weights, shape (M,)."""
+        """Indices of an epoch's images in random order, shape (M,), and their weights, shape (M,).
+
+        generator: of the CPU, where the images are chosen: the same for all devices.
+        """
         order = torch.randperm(len(self.losses), generator=generator)
-        if keep_all:
-            return order, torch.ones(len(order))
-        mean = self.losses[self.losses.isfinite()].mean()  # NaN, for which no image is easy, at first
-        easy = (self.losses < mean)[order]
-        kept = ~easy | (torch.rand(len(order), generator=generator) >= self.ratio)
-        weights = torch.where(easy, 1 / (1 - self.ratio), 1.0)
-        return order[kept], weights[kept]
+        weights = torch.ones(len(order))
+        if not keep_all:
+            losses = self.losses.cpu()
+            mean = losses[losses.isfinite()].mean()  # NaN, for which no image is easy, at first
+            easy = (losses < mean)[order]
+            kept = ~easy | (torch.rand(len(order), generator=generator) >= self.ratio)
+            weights = torch.where(easy, 1 / (1 - self.ratio), 1.0)[kept]
+            order = order[kept]
+        return to_device(order, self.losses.device), to_device(weights, self.losses.device)
 
     def update(self, index: Tensor, losses: Tensor) -> None:
-        """Store the losses of the images at `index`; both of shape (N,)."""
-        self.losses[index] = losses.detach().float().cpu()
+        """Store the losses of the images at `index`; both of shape (N,), on the device."""
+        self.losses[index] = losses.detach().float()
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"losses": self.losses}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.losses = state["losses"]
+        self.losses.copy_(state["losses"])

@@ -27,8 +27,10 @@ class Recipe:
     warmup: fraction of a cycle, in [0, 1), during which the learning rate rises.
     prune_ratio: probability in [0, 1) of leaving out an image with a low loss (training.fitting.pruning). Not
         used in the first cycle, whose losses are not informative yet, nor in the last epoch of a cycle.
-    distill_weight: for each cycle, the weight in [0, 1] of earlier cycles' predictions in the targets
-        (training.fitting.distillation); the last one repeats.
+    distill_weight: for each cycle, the weight in [0, 1] of a teacher's predictions in the targets, or without
+        one of earlier cycles' (training.fitting.distillation); the last one repeats.
+    teacher: the recipe of a network that is trained before, on the same images and from random weights, and
+        whose predictions for each augmented batch are learnt.
     balance: weight images so that both classes have the same total weight.
     label_smoothing: targets are y * (1 - label_smoothing) + label_smoothing / 2.
     ema_decay: decay per step of the exponential moving average of the weights, which is validated and saved;
@@ -52,6 +54,7 @@ class Recipe:
     warmup: float = 0.2
     prune_ratio: float = 0.0
     distill_weight: tuple[float, ...] = (0.0,)
+    teacher: "Recipe | None" = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     balance: bool = False
@@ -71,8 +74,8 @@ class Recipe:
             raise ValueError("peak_lr_scales must be one or more")
         if not self.distill_weight or not all(0 <= weight <= 1 for weight in self.distill_weight):
             raise ValueError("distill_weight must be one or more, from 0 to 1")
-        if self.distill_weight[0]:
-            raise ValueError("distill_weight must be 0 for the first cycle, which has no teachers")
+        if self.teacher and (self.teacher.preprocess != self.preprocess or self.teacher.init != "none"):
+            raise ValueError("a teacher must have the same preprocess, and start from random weights")
         if not 0 <= self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be a number of at least 0, not {self.learning_rate}")
         if self.batch_size < 2:
@@ -98,7 +101,7 @@ class Recipe:
         learning_rate: float | None = None,
         seed: int | None = None,
     ) -> "Recipe":
-        """The recipe with other values; None keeps its own.
+        """The recipe with other values, and a teacher's too; None keeps its own.
 
         Another number of epochs is one cycle of the learning rate, on whole pictures. Raises ValueError.
         """
@@ -106,6 +109,8 @@ class Recipe:
         changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         if epochs is not None and epochs != self.epochs:
             changes["lr_cycles"] = ((self.preprocess.size,) * epochs,)
+        if self.teacher:
+            changes["teacher"] = self.teacher.override(epochs, batch_size, learning_rate, seed)
         return replace(self, **changes)
 
     def locate(self, epoch: int) -> tuple[int, int]:
@@ -162,6 +167,11 @@ _PUBLISHED = Recipe(
     ema_decay=0.0,
 )
 
+# One long cycle, which early stopping leaves alone, on whole images at the stem's full resolution. For a GPU.
+_TEACHER = Recipe(
+    "cifake-teacher", lr_cycles=((32,) * 120,), architecture=Architecture("small"), patience=120
+)
+
 RECIPES = {
     recipe.name: recipe
     for recipe in [
@@ -177,6 +187,15 @@ RECIPES = {
             prune_ratio=0.65,
             distill_weight=(0.0, 0.0, 0.0, 0.7),
             patience=24,
+        ),
+        _TEACHER,
+        Recipe(
+            "cifake-gpu",
+            lr_cycles=((32,) * 90,),
+            architecture=Architecture("small-late-pool"),
+            distill_weight=(0.7,),
+            teacher=_TEACHER,
+            patience=90,
         ),
         # A short run, for new data or other seeds: about a fifteenth of the cost of `cifake`.
         Recipe("quick", lr_cycles=((16, 16, 24, 32),)),
@@ -222,12 +241,13 @@ RECIPES = {
 def recipe_record(recipe: Recipe, init: str) -> dict[str, Any]:
     """The settings of a run, and as `overrides` those that are others than the recipe of that name has.
 
-    init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles
-    that follow from it. A recipe that is not in RECIPES has no overrides.
+    init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles and
+    the teacher's settings that follow from it. A recipe that is not in RECIPES has no overrides.
     """
     used = asdict(replace(recipe, init=init))
     own = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else used
     overrides = {name: value for name, value in used.items() if value != own[name]}
+    overrides.pop("teacher", None)
     if overrides.pop("lr_cycles", None):
         overrides["epochs"] = recipe.epochs
     return used | {"overrides": overrides}

@@ -22,7 +22,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.forward import forward
 from training.evaluation.ood import fit_detector
 from training.evaluation.validation_overlap import overlap_metrics
-from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit
+from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit, state_paths
 from training.fitting.history import write_history
 from training.fitting.initial_weights import seen_fingerprints
 from training.fitting.recipes import Recipe
@@ -35,6 +35,7 @@ MAX_LISTED = 10
 def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_class: Label) -> Checkpoint:
     """Train and write `out`, and beside it `history.csv`, `metrics.json`, `validation.csv` and fingerprints.
 
+    A teacher's epochs are in `teacher_history.csv`, and its best one in `metrics.json`.
     Calibration, OOD detector and metrics are of the weights as saved, in float16; the history of epochs is of
     those in float32. positive_class: the class, REAL or FAKE, of the dataset's label 1.
     """
@@ -59,6 +60,10 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
     )
     checkpoint = checkpoint.with_metadata(metrics=metrics)
     write_history(fitted.history, out.with_name("history.csv"))
+    teacher_history = out.with_name("teacher_history.csv")
+    teacher_history.unlink(missing_ok=True)  # of an earlier run
+    if fitted.teacher:
+        write_history(fitted.teacher.history, teacher_history)
     _write_predictions(out.with_name("validation.csv"), validation, found.predictions, found.uncalibrated)
     with torch_writes(out):
         checkpoint.save(out)
@@ -71,16 +76,18 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
         "best_epoch": fitted.best_epoch,
         "seconds": round(time.monotonic() - start),
         "precision": asdict(fitted.precision),
+        "teacher": asdict(fitted.teacher.best) if fitted.teacher else None,
         "notes": fitted.notes,
         **checkpoint.metadata.metrics,
     }
     write_json(out.with_name("metrics.json"), report)
-    state_path(out).unlink()
+    for state in state_paths(recipe, state_path(out)):
+        state.unlink()
     return checkpoint
 
 
 def state_path(out: Path) -> Path:
-    """Where a run that writes the checkpoint `out` keeps its state."""
+    """Where a run that writes the checkpoint `out` keeps its state, that of a teacher first."""
     return out.with_suffix(".resume")
 
 
@@ -90,11 +97,12 @@ def checkpoint_path(out: Path) -> Path:
 
 
 def check_room(recipe: Recipe, out: Path) -> None:
-    """Raise OSError unless the disk has room for the state and the files of a run."""
+    """Raise OSError unless the disk has room for the states and the files of a run."""
     folder = next(path for path in [*out.absolute().parents] if path.is_dir())
     # A state has the weights, their average, the best ones, twice as much of the optimizer, and a teacher for
     # each cycle. A new one is written before the last one is removed.
-    needed = 2 * (5 + len(recipe.lr_cycles)) * WEIGHT_BYTES
+    parts = [part for part in (recipe, recipe.teacher) if part]
+    needed = sum(2 * (5 + len(part.lr_cycles)) * WEIGHT_BYTES for part in parts)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
@@ -124,7 +132,8 @@ def cross_validate(
         z, _ = forward(predictor, clean.images[held], f"judging fold {number}")
         predictions[held] = checkpoint.metadata.probability(z)
         raw[held] = checkpoint.metadata.uncalibrated_probability(z)
-        state.unlink()
+        for part in state_paths(recipe, state):
+            part.unlink()
     _write_predictions(out / "validation.csv", clean, predictions, raw)
     return clean, predictions
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.pictures import noise
-from training.data.jpeg import jpeg_reencode
+from training.data.jpeg import reencode
 from training.data.overlap import MATCH_RMSE, nearest
 
 
@@ -20,7 +21,7 @@ def test_nearest_neighbour_and_its_distance() -> None:
 
 def test_a_jpeg_of_high_quality_matches_and_another_picture_does_not() -> None:
     others = np.stack([noise(seed) for seed in range(40)])
-    saved = np.stack([jpeg_reencode(picture, 95) for picture in others[:5]])
+    saved = np.stack([np.asarray(reencode(Image.fromarray(picture), "JPEG", 95)) for picture in others[:5]])
     index, distance = nearest(saved, others)
     assert index.tolist() == [0, 1, 2, 3, 4]
     assert (distance < MATCH_RMSE).all()

@@ -1,13 +1,17 @@
 import io
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.pictures import noise
+from tests.stand_in_device import StandInDevice, StandInTensor
 from training.fitting.augmentation import (
     NO_AUGMENTATION,
     Augmentation,
@@ -162,3 +166,64 @@ def test_grayscale_is_pillows() -> None:
     for image, found in zip(batch().permute(0, 2, 3, 1).numpy(), changed, strict=True):
         expected = np.asarray(Image.fromarray(image).convert("L").convert("RGB")).astype(int)
         assert np.abs(found - expected).max() <= 1
+
+
+EVERYTHING = Augmentation(
+    chroma_upsampling=0.5,
+    jpeg_reencode=0.5,
+    blur=0.5,
+    zoom=0.5,
+    noise=0.5,
+    color_jitter=0.5,
+    grayscale=0.5,
+    rotate=10,
+    brightness=0.2,
+)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what has to wait for the stand-in device: values, and shapes that depend on values."""
+
+    def __torch_dispatch__(self, function: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(args[0] if args else None, StandInTensor):
+            name = function.__name__.split(".")[0]
+            masks = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+            to_cpu = name == "_to_copy" and torch.device(kwargs.get("device") or "meta").type == "cpu"
+            assert name not in ("_local_scalar_dense", "nonzero", "masked_select", "equal"), name
+            assert not masks
+            assert not to_cpu
+        return function(*args, **kwargs)
+
+
+@pytest.mark.parametrize("size", [32, 24])
+def test_another_device_gives_the_same_without_waiting_for_it(size: int) -> None:
+    here = EVERYTHING(batch(16), size, seeded())
+    with StandInDevice():
+        images = batch(16).to("meta")
+        with NoWaiting():
+            augmented = EVERYTHING(images, size, seeded())
+        there = augmented.cpu()
+    assert torch.equal(there, here)
+
+
+def test_waiting_for_a_device_is_seen() -> None:
+    with StandInDevice():
+        images = batch(2).to("meta")
+        for wait in (lambda: images.cpu(), lambda: images[images > 3], lambda: float(images.sum())):
+            with NoWaiting(), pytest.raises(AssertionError):
+                wait()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_nearly_the_same_without_waiting_for_it() -> None:
+    """Its convolutions and interpolations round otherwise, by a grey level; JPEG may make more of that."""
+    images = batch(64).to("cuda")
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        augmented = EVERYTHING(images, 32, seeded())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    difference = (augmented.cpu().int() - EVERYTHING(batch(64), 32, seeded()).int()).abs()
+    assert difference.float().mean() < 0.1

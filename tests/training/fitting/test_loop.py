@@ -1,15 +1,18 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.images.preprocess import Preprocess
 from model.network import build_network
 from tests.networks import build_narrow_networks
-from tests.stand_in_device import StandInDevice
+from tests.stand_in_device import StandInDevice, StandInTensor
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
 from training.fitting.finite import NotFiniteError
@@ -47,6 +50,18 @@ def data() -> tuple[LabelledImages, LabelledImages]:
     images[labels == 1] += checks[..., None]
     everything = LabelledImages(images, labels, [str(i) for i in range(80)], [])
     return everything.select(np.arange(64)), everything.select(np.arange(64, 80))
+
+
+class Checkerboards(nn.Module):
+    """A teacher that knows them, and is sure; what it says of other images has another sign."""
+
+    def __init__(self, gain: float = 20.0) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(gain))
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))
+        return ((steps - 0.45) * self.gain)[:, None]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +109,8 @@ def test_resume_needs_a_state(data: tuple[LabelledImages, LabelledImages], tmp_p
 
 
 @pytest.mark.parametrize(
-    "setting", ["recipe", "training data", "validation data", "image order", "initial weights", "device"]
+    "setting",
+    ["recipe", "training data", "validation data", "image order", "initial weights", "teacher", "device"],
 )
 def test_resume_refuses_the_state_of_another_run(
     setting: str, data: tuple[LabelledImages, LabelledImages], tmp_path: Path
@@ -102,7 +118,8 @@ def test_resume_refuses_the_state_of_another_run(
     short = replace(RECIPE, lr_cycles=((8,),))
     train(short, *data, tmp_path / "state", device="cpu")
     training, validation = data
-    first: dict[str, torch.Tensor] | None = None
+    first: dict[str, Tensor] | None = None
+    teacher: nn.Module | None = None
     if setting == "recipe":
         short = replace(short, seed=1)
     elif setting == "training data":
@@ -113,12 +130,15 @@ def test_resume_refuses_the_state_of_another_run(
         training = training.select(np.arange(64)[::-1])
     elif setting == "initial weights":
         first = {"fc.bias": torch.ones(1)}
+    elif setting == "teacher":
+        teacher = Checkerboards()
     else:
         state = torch.load(tmp_path / "state")
         state["settings"]["device"] = "cuda"
         torch.save(state, tmp_path / "state")
     with pytest.raises(ResumeError, match=f"another {setting}"):
-        train(short, training, validation, tmp_path / "state", first, resume=True, device="cpu")
+        arguments = (short, training, validation, tmp_path / "state", first, True, "cpu", "auto", teacher)
+        train(*arguments)
 
 
 def test_resume_does_not_depend_on_file_names(
@@ -283,3 +303,83 @@ def test_bf16_on_1x1_maps(data: tuple[LabelledImages, LabelledImages], tmp_path:
     recipe = replace(RECIPE, lr_cycles=((8, 8, 8, 8),))
     trained = train(recipe, *data, tmp_path / "state", device="cpu", precision="bf16")
     assert all(tensor.isfinite().all() for tensor in trained.weights.values())
+
+
+TAUGHT = replace(RECIPE, lr_cycles=((8, 16, 16, 16),), distill_weight=(1.0,), prune_ratio=0.0)
+
+
+def test_a_teacher_is_learnt_from(data: tuple[LabelledImages, LabelledImages], tmp_path: Path) -> None:
+    """With a weight of 1, the labels do not matter."""
+    training, validation = data
+    swapped = replace(training, labels=1 - training.labels)
+    teacher = Checkerboards()
+    results = [
+        train(TAUGHT, pictures, validation, tmp_path / "state", device="cpu", teacher=teacher)
+        for pictures in (training, swapped)
+    ]
+    assert same(*results)
+    right = [result.history[-1].train_accuracy for result in results]
+    assert right[0] > 0.8 > 0.2 > right[1]
+
+
+def test_a_teacher_and_labels_are_blended(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    recipes = [replace(TAUGHT, distill_weight=(weight,)) for weight in (0.0, 0.5, 1.0)]
+    paths = [tmp_path / str(i) for i in range(3)]
+    results = [
+        train(recipe, *data, path, device="cpu", teacher=Checkerboards(-20.0))
+        for recipe, path in zip(recipes, paths, strict=True)
+    ]
+    right = [result.history[-1].train_accuracy for result in results]
+    assert right[0] > 0.8 > 0.2 > right[2]
+    assert same(results[0], train(recipes[0], *data, tmp_path / "none", device="cpu"))
+    assert not same(results[0], results[1])
+
+
+def test_a_resumed_run_with_a_teacher_equals_an_uninterrupted_one(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(TAUGHT, *data, tmp_path / "whole", device="cpu", teacher=Checkerboards())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "describe", killed)
+        train(TAUGHT, *data, tmp_path / "state", device="cpu", teacher=Checkerboards())
+    resumed = train(TAUGHT, *data, tmp_path / "state", resume=True, device="cpu", teacher=Checkerboards())
+    assert same(resumed, whole)
+
+
+def test_a_first_cycle_without_a_teacher_learns_labels_alone(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="distill_weight must be 0 for the first cycle"):
+        train(TAUGHT, *data, tmp_path / "state", device="cpu")
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often something waits for the stand-in device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(args[0] if args else None, StandInTensor):
+            name = function.__name__.split(".")[0]
+            to_cpu = name == "_to_copy" and torch.device(kwargs.get("device") or "meta").type == "cpu"
+            masks = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+            self.count += to_cpu or masks or name in ("_local_scalar_dense", "nonzero", "masked_select")
+        return function(*args, **kwargs)
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
+def test_steps_do_not_wait_for_the_device(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    """Except for the first and the last one: an epoch of six steps waits as often as one of two."""
+    pictures = data[0].select(np.arange(24))
+    counts = []
+    for batch_size in (12, 4):
+        recipe = replace(TAUGHT, lr_cycles=((8,),), batch_size=batch_size)
+        with StandInDevice(), Waits() as waits:
+            train(recipe, pictures, pictures, tmp_path / "state", device="meta", teacher=Checkerboards())
+        counts.append(waits.count)
+    assert counts[0] == counts[1] > 0

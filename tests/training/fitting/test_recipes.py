@@ -38,6 +38,33 @@ def test_invalid_values_are_refused(change: dict) -> None:
         replace(RECIPES["cifake"], **change)
 
 
+@pytest.mark.parametrize("change", [{"init": "shipped"}, {"preprocess": Preprocess(64)}])
+def test_a_teacher_starts_from_nothing_and_takes_the_same_batches(change: dict) -> None:
+    teacher = replace(RECIPES["quick"], **change)
+    with pytest.raises(ValueError, match="a teacher must have the same preprocess"):
+        replace(RECIPES["cifake"], teacher=teacher)
+
+
+def test_the_recipe_for_a_gpu_learns_from_the_teacher() -> None:
+    recipe, teacher = RECIPES["cifake-gpu"], RECIPES["cifake-teacher"]
+    assert recipe.teacher == teacher
+    assert (recipe.architecture.stem, teacher.architecture.stem) == ("small-late-pool", "small")
+    assert recipe.distill_weight[0] > 0
+    for one in (recipe, teacher):
+        assert len(one.lr_cycles) == 1
+        assert one.patience >= one.epochs  # no early stopping while the rate is high
+
+
+def test_a_teacher_is_overridden_too() -> None:
+    recipe = RECIPES["cifake-gpu"].override(epochs=2, batch_size=32, learning_rate=0.1, seed=5)
+    assert recipe.teacher is not None
+    for one in (recipe, recipe.teacher):
+        assert (one.epochs, one.batch_size, one.learning_rate, one.seed) == (2, 32, 0.1, 5)
+    overrides = {"epochs": 2, "batch_size": 32, "learning_rate": 0.1, "seed": 5}
+    assert recipe_record(recipe, "none")["overrides"] == overrides
+    assert recipe_record(RECIPES["cifake-gpu"], "none")["overrides"] == {}
+
+
 TWO_CYCLES = replace(
     RECIPES["cifake"],
     lr_cycles=((16, 16, 16, 16, 16), (24, 32)),

@@ -29,6 +29,7 @@ from training.fitting import run as runs
 from training.fitting.augmentation import Augmentation
 from training.fitting.calibration import fit_calibration
 from training.fitting.fitted import Options
+from training.fitting.history import Epoch
 from training.fitting.recipes import RECIPES
 from training.fitting.run import audit_labels, cross_validate
 
@@ -108,6 +109,89 @@ def test_the_run_folder(tmp_path: Path) -> None:
     rows = [line.split(",") for line in lines[1:]]
     right = [(float(p) >= 0.5) == (label == "1") for _, label, p, _ in rows]
     assert sum(right) / len(right) == report["validation"]["accuracy"]
+
+
+TAUGHT = replace(
+    RECIPE,
+    lr_cycles=((32, 32),),
+    distill_weight=(0.7,),
+    teacher=replace(RECIPE, name="teacher", architecture=Architecture("small")),
+)
+
+
+def test_a_run_with_a_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "x.pth"
+    checkpoint = runs.run(TAUGHT, dataset, out, CPU, "REAL")
+    names = {path.name for path in out.parent.iterdir()}
+    assert names >= {"history.csv", "teacher_history.csv"}
+    assert not [name for name in names if name.endswith(".resume")]
+    for name in ("history.csv", "teacher_history.csv"):
+        assert len((out.parent / name).read_text().splitlines()) == 3
+    report = json.loads((out.parent / "metrics.json").read_text())
+    assert report["recipe"]["teacher"]["architecture"]["stem"] == "small"
+    rows = [row.split(",") for row in (out.parent / "teacher_history.csv").read_text().splitlines()[1:]]
+    best = min(rows, key=lambda row: float(row[4]))
+    assert report["teacher"]["epoch"] == int(best[0])
+    assert report["teacher"]["validation_loss"] == float(best[4])
+    assert checkpoint.metadata.architecture.stem == RECIPE.architecture.stem
+    assert Checkpoint.load(out).metadata.recipe["teacher"]["name"] == "teacher"
+    printed = capsys.readouterr().out
+    assert printed.index("first the teacher: recipe teacher") < printed.index("now recipe cifake")
+    runs.run(RECIPE, dataset, out, CPU, "REAL")  # another run into the same folder, without a teacher
+    assert not (out.parent / "teacher_history.csv").exists()
+    assert json.loads((out.parent / "metrics.json").read_text())["teacher"] is None
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_run_is_resumed_in_the_part_that_was_interrupted(
+    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first epoch of the teacher, after its last one, and after the first one of the network."""
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
+    whole = runs.run(TAUGHT, dataset, tmp_path / "whole" / "x.pth", CPU, "REAL")
+    out, epochs, describe = tmp_path / "run" / "x.pth", iter(range(1, 9)), fitted.loop.describe
+
+    def interrupt(row: Epoch) -> str:
+        if next(epochs) == epoch:
+            raise KeyboardInterrupt
+        return describe(row)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fitted.loop, "describe", interrupt)
+        runs.run(TAUGHT, dataset, out, CPU, "REAL")
+    assert runs.state_path(out).is_file()
+    trained: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(fitted.loop, "describe", lambda row: trained.append(row.epoch) or describe(row))
+        resumed = runs.run(TAUGHT, dataset, out, replace(CPU, resume=True), "REAL")
+    assert len(trained) == 4 - epoch
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], array)
+    one, other = (
+        (folder / "teacher_history.csv").read_text().splitlines()
+        for folder in (tmp_path / "whole", out.parent)
+    )
+    assert [row.rpartition(",")[0] for row in one] == [row.rpartition(",")[0] for row in other]  # no seconds
+
+
+def test_a_new_run_takes_nothing_from_the_state_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose first state was deleted by hand."""
+    dataset = load_train(hackathon_tree(tmp_path / "data"), Preprocess())
+    out = tmp_path / "run" / "x.pth"
+    stale = fitted.state_paths(TAUGHT, runs.state_path(out))[-1]
+    stale.parent.mkdir()
+    stale.write_bytes(b"another run's")
+
+    def interrupt(row: Epoch) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fitted.loop, "describe", interrupt)
+        runs.run(TAUGHT, dataset, out, CPU, "REAL")
+    runs.run(TAUGHT, dataset, out, replace(CPU, resume=True), "REAL")
 
 
 @pytest.fixture
@@ -331,5 +415,6 @@ def test_the_checkpoint_of_a_run(path: Path) -> None:
 def test_a_full_disk_is_an_error_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.check_room(RECIPE, tmp_path / "new" / "x.pth")
     monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000_000))
-    with pytest.raises(OSError, match=r"takes up to 540 MB, and .* has room for 10 MB"):
-        runs.check_room(RECIPE, tmp_path / "new" / "x.pth")
+    for recipe, size in ((RECIPE, 540), (TAUGHT, 1080)):
+        with pytest.raises(OSError, match=f"takes up to {size} MB, and .* has room for 10 MB"):
+            runs.check_room(recipe, tmp_path / "new" / "x.pth")

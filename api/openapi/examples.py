@@ -4,24 +4,24 @@ from typing import Any
 
 CAT: dict[str, Any] = {
     "label": "REAL",
-    "confidence": 0.999531,
-    "prediction": 0.999531,
-    "scores": {"REAL": 0.999531, "FAKE": 0.000469},
+    "confidence": 0.99956,
+    "prediction": 0.99956,
+    "scores": {"REAL": 0.99956, "FAKE": 0.00044},
     "in_domain": True,
     "out_of_domain_reason": None,
     "width": 32,
     "height": 32,
     "resized": False,
-    "model": "1efaf66944ec",
+    "model": "217c29296826",
     "request_id": "e98704bf-f22c-4b22-b494-b32871220c06",
 }
 BALL_FOR_HUGGING_FACE: list[dict[str, Any]] = [
-    {"label": "FAKE", "score": 0.998026},
-    {"label": "REAL", "score": 0.001974},
+    {"label": "FAKE", "score": 0.998326},
+    {"label": "REAL", "score": 0.001674},
 ]
 PREDICTIONS: list[dict[str, Any]] = [
-    {"image_id": "ball.png", "prediction": 0.001974},
-    {"image_id": "cat.png", "prediction": 0.999531},
+    {"image_id": "ball.png", "prediction": 0.001674},
+    {"image_id": "cat.png", "prediction": 0.99956},
 ]
 JOB: dict[str, Any] = {
     "id": "DY3WYMt7rnSPq4AWiJFV1QkBz5PrTRW2",
@@ -60,10 +60,10 @@ INFERENCE_REQUEST: dict[str, Any] = {
 }
 INFERENCE_RESPONSE: dict[str, Any] = {
     "model_name": "cifake",
-    "model_version": "1efaf66944ec",
+    "model_version": "217c29296826",
     "id": "9dfe261d-f997-4923-b882-4997023ae607",
     "outputs": [
-        {"name": "prediction", "datatype": "FP32", "shape": [1], "data": [0.999531]},
+        {"name": "prediction", "datatype": "FP32", "shape": [1], "data": [0.99956]},
         {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["REAL"]},
     ],
 }

@@ -11,7 +11,13 @@ from tests.pictures import noise
 from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
 from training.fitting import quantization as quantising
-from training.fitting.quantization import describe, original_split, precision_loss, quantise
+from training.fitting.quantization import (
+    describe,
+    is_rounded,
+    original_split,
+    precision_loss,
+    quantise,
+)
 
 IMAGES = np.stack([noise(seed) for seed in range(30)])
 LABELS = (np.arange(30) % 2).astype(np.uint8)
@@ -45,6 +51,9 @@ def test_a_checkpoint_that_knows_int8(trained: Checkpoint, dataset: Dataset, tmp
     convolutions = [one for one in found.metadata.int8 if re.search("conv|downsample", one.operation)]
     assert len(convolutions) == 19  # of 20: the first of layer1 reads what was rounded before the max-pool
     assert all(one.low < one.high for one in found.metadata.int8)
+    assert all(is_rounded(one) for one in found.metadata.int8)
+    shortcuts = [one for one in found.metadata.int8 if one.operation.endswith(".add")]
+    assert {one.port for one in shortcuts} == {1}
     assert set(found.metadata.metrics["precisions"]) == {"bf16", "int8"}
     assert found.metadata.metrics["precisions"]["int8"]["pictures"] == 6
     assert not found.metadata.allows_precision("int8")  # six pictures are too few to know

@@ -27,9 +27,7 @@ def test_every_name_of_its_recipe_is_one_of_today() -> None:
     recipe = asdict(RECIPES["cifake"])
     assert checkpoint.metadata.recipe.keys() <= recipe.keys()
     newer = recipe.keys() - checkpoint.metadata.recipe.keys()
-    assert all(
-        recipe[name] is None for name in newer
-    )  # a setting that there was not, and that changes nothing
+    assert all(recipe[name] is None for name in newer)  # not there then: changes nothing
     assert checkpoint.metadata.recipe["augmentation"].keys() == recipe["augmentation"].keys()
     assert checkpoint.metadata.ood_detector is not None
 

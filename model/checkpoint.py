@@ -53,12 +53,11 @@ class Checkpoint:
         from model.tensors import to_tensors
 
         content = self.metadata.to_dict() | {"format": FORMAT, "weights": to_tensors(_to_half(self.weights))}
-        detector = content["ood_detector"]
-        if detector:
-            arrays = {name: detector[name] for name in ("mean", "whitening")}
-            content["ood_detector"] = detector | {
-                name: tensor.float() for name, tensor in to_tensors(arrays).items()
-            }
+        for kind in ("ood_detector", "image_detector"):
+            if detector := content[kind]:
+                arrays = {name: detector[name] for name in ("mean", "whitening")}
+                tensors = {name: tensor.float() for name, tensor in to_tensors(arrays).items()}
+                content[kind] = detector | tensors
         with atomic_write(path) as file:
             torch.save(content, file)
 

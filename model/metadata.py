@@ -10,7 +10,7 @@ import numpy as np
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.images.preprocess import Preprocess
-from model.ood import MahalanobisDetector
+from model.ood import MahalanobisDetector, OodFeatures
 
 Label = Literal["REAL", "FAKE"]
 
@@ -57,6 +57,8 @@ class CheckpointMetadata:
 
     positive_class: the class of label 1 in the training data; REAL is a photograph.
     calibration: applied to the logit before the sigmoid.
+    ood_detector: judges by the network's channel means whether an image is in the domain; None if unknown.
+    image_detector: judges by statistics of the pixels, besides; None in files from before there was one.
     int8: activation ranges for int8 inference; empty if the checkpoint was not quantized.
     recipe, metrics, data: plain values, shown by `/model`.
     digest: SHA-256 of the checkpoint file; empty if the checkpoint was not read from a file.
@@ -67,6 +69,7 @@ class CheckpointMetadata:
     positive_class: Label = "REAL"
     calibration: Calibration = Calibration()
     ood_detector: MahalanobisDetector | None = None
+    image_detector: MahalanobisDetector | None = None
     int8: tuple[ActivationRange, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +108,13 @@ class CheckpointMetadata:
         real = np.asarray(predictions) >= THRESHOLD
         return np.where(real == (self.positive_class == "REAL"), 1, -1).astype(np.float32)
 
+    def contains(self, features: OodFeatures) -> np.ndarray | None:
+        """Whether each image is in the domain of both detectors, bool of shape (N,); None without them."""
+        if self.ood_detector is None:
+            return None
+        inside = self.ood_detector.contains(features.means)
+        return inside & self.image_detector.contains(features.statistics) if self.image_detector else inside
+
     def allows_precision(self, precision: str) -> bool:
         """Whether `metrics` show on enough validation images a loss below MAX_ACCURACY_DROP points."""
         record = self.metrics.get("precisions", {}).get(precision, {})
@@ -120,6 +130,7 @@ class CheckpointMetadata:
             "positive_class": self.positive_class,
             "calibration": asdict(self.calibration),
             "ood_detector": self.ood_detector and asdict(self.ood_detector),
+            "image_detector": self.image_detector and asdict(self.image_detector),
             "int8": [asdict(range_) for range_ in self.int8],
             "recipe": self.recipe,
             "metrics": self.metrics,
@@ -129,7 +140,7 @@ class CheckpointMetadata:
     @classmethod
     def from_dict(cls, values: dict[str, Any], digest: str = "") -> "CheckpointMetadata":
         """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for invalid values."""
-        detector = values.get("ood_detector")
+        detector, image_detector = values.get("ood_detector"), values.get("image_detector")
         preprocess = values["preprocess"]
         return cls(
             architecture=Architecture(**values["architecture"]),
@@ -137,6 +148,7 @@ class CheckpointMetadata:
             positive_class=values["positive_class"],
             calibration=Calibration(**values["calibration"]),
             ood_detector=detector and MahalanobisDetector.from_dict(detector),
+            image_detector=image_detector and MahalanobisDetector.from_dict(image_detector),
             int8=tuple(ActivationRange(**range_) for range_ in values.get("int8", ())),
             recipe=values["recipe"],
             metrics=values["metrics"],

@@ -1,22 +1,22 @@
 """Out-of-distribution detection."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-FLOOR = 1e-3  # added to the means, so that the logarithm of a channel that is 0 everywhere is finite
+FLOOR = 1e-3  # added to features, so that the logarithm of 0 is finite
 
 
 @dataclass(frozen=True)
 class MahalanobisDetector:
-    """A threshold on the Mahalanobis distance of the logarithms of the network's channel means.
+    """A threshold on the Mahalanobis distance of the logarithms of an image's features.
 
     Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
     Adversarial Attacks", arXiv 1807.03888, with one Gaussian for both classes, and with the logarithm, under
-    which low activations weigh as much as high ones.
+    which low values weigh as much as high ones.
 
-    mean: float of shape (D,). whitening: float of shape (D, D); (log means - mean) @ whitening has unit
+    mean: float of shape (D,). whitening: float of shape (D, D); (log features - mean) @ whitening has unit
     covariance over the training images. threshold: the largest `distance` that is in the domain.
     """
 
@@ -24,23 +24,31 @@ class MahalanobisDetector:
     whitening: np.ndarray
     threshold: float
 
-    def distance(self, means: np.ndarray) -> np.ndarray:
-        """Mahalanobis distance divided by sqrt(D), float of shape (N,), for channel means (N, D).
+    def distance(self, features: np.ndarray) -> np.ndarray:
+        """Mahalanobis distance divided by sqrt(D), float of shape (N,), for features (N, D), 0 or more.
 
         About 1 for images like the training data.
         """
-        whitened = (log_means(means) - self.mean) @ self.whitening
+        whitened = (log_features(features) - self.mean) @ self.whitening
         return np.sqrt((whitened**2).mean(1))
 
-    def contains(self, means: np.ndarray) -> np.ndarray:
-        """Whether each image is in the domain, bool of shape (N,), for channel means (N, D)."""
-        return self.distance(means) <= self.threshold
+    def contains(self, features: np.ndarray) -> np.ndarray:
+        """Whether each image is within the threshold, bool of shape (N,), for features (N, D)."""
+        return self.distance(features) <= self.threshold
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "MahalanobisDetector":
         """From arrays or tensors by field name. Raises KeyError if one is missing."""
         mean, whitening = (np.ascontiguousarray(values[name], np.float32) for name in ("mean", "whitening"))
         return cls(mean, whitening, float(values["threshold"]))
+
+
+class OodFeatures(NamedTuple):
+    """What the domain of images is judged by. means: the network's channel means, float32 of shape
+    (N, CHANNEL_MEANS). statistics: those of `model.images.statistics`, float32 of shape (N, STATISTICS)."""
+
+    means: np.ndarray
+    statistics: np.ndarray
 
 
 def domain(by_content: bool | None, resampled: bool) -> tuple[bool | None, Literal["size", "content"] | None]:
@@ -57,6 +65,6 @@ def domain(by_content: bool | None, resampled: bool) -> tuple[bool | None, Liter
     return by_content, "content" if by_content is False else None
 
 
-def log_means(means: np.ndarray) -> np.ndarray:
-    """The detector's features, float32 of the means' shape."""
-    return np.log(np.asarray(means, np.float32) + np.float32(FLOOR))
+def log_features(features: np.ndarray) -> np.ndarray:
+    """What a detector judges by, float32 of the features' shape."""
+    return np.log(np.asarray(features, np.float32) + np.float32(FLOOR))

@@ -10,7 +10,9 @@ import numpy as np
 from model import SHIPPED
 from model.architecture import CHANNEL_MEANS, GRAD_CAM_LAYER
 from model.engines.engine import Engine, EngineInfo, open_engine
+from model.images.statistics import STATISTICS, image_statistics
 from model.metadata import THRESHOLD, CheckpointMetadata, Label
+from model.ood import OodFeatures
 
 if TYPE_CHECKING:
     from model.checkpoint import Checkpoint
@@ -82,9 +84,8 @@ class Predictor:
         use_all_cores: see `model.engines.engine`. Results do not depend on the other images in the list,
         except for rounding (1e-6).
         """
-        z, means = self.forward(pictures, use_all_cores)
-        detector = self.metadata.ood_detector
-        return Prediction(self.metadata.probability(z), detector.contains(means) if detector else None)
+        z, features = self.forward(pictures, use_all_cores)
+        return Prediction(self.metadata.probability(z), self.metadata.contains(features))
 
     def predict_proba(self, pictures: Pictures) -> np.ndarray:
         """P(REAL) only, float64 of shape (N,)."""
@@ -94,14 +95,19 @@ class Predictor:
         """Logits of label 1 before calibration, float64 of shape (N,)."""
         return self.forward(pictures)[0]
 
-    def forward(self, pictures: Pictures, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, and the channel means for `model.ood`, float32 of shape (N, CHANNEL_MEANS)."""
-        outputs = []
-        for batch in self._batches(pictures):
-            outputs.append(self.engine.forward(batch, use_all_cores))
+    def forward(self, pictures: Pictures, use_all_cores: bool = True) -> tuple[np.ndarray, OodFeatures]:
+        """Logits, float64 of shape (N,), and what the domain is judged by."""
+        outputs = [
+            (*self.engine.forward(batch, use_all_cores), image_statistics(batch))
+            for batch in self._batches(pictures)
+        ]
         if not outputs:
-            return np.empty(0), np.empty((0, CHANNEL_MEANS), np.float32)
-        return np.concatenate([z for z, _ in outputs]), np.concatenate([means for _, means in outputs])
+            means, statistics = (
+                np.empty((0, width), np.float32) for width in (CHANNEL_MEANS, len(STATISTICS))
+            )
+            return np.empty(0), OodFeatures(means, statistics)
+        z, means, statistics = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return z, OodFeatures(means, statistics)
 
     def explain(
         self, pictures: Pictures, layer: str = GRAD_CAM_LAYER, predictions: np.ndarray | None = None

@@ -7,6 +7,7 @@ from model.architecture import Architecture
 from model.calibration import Calibration
 from model.images.preprocess import Preprocess
 from model.metadata import THRESHOLD, CheckpointMetadata
+from model.ood import MahalanobisDetector, OodFeatures
 
 CALIBRATIONS = st.builds(
     Calibration, st.floats(0.05, 20), st.floats(0.25, 4), st.floats(-5, 5)
@@ -37,3 +38,16 @@ def test_label_sign_by_hand(positive_class: str) -> None:
     sign = metadata.target_sign(np.array([0.0, 0.4, 0.5, 1.0]))
     assert sign.dtype == np.float32
     assert (sign * (1 if positive_class == "REAL" else -1)).tolist() == [-1, -1, 1, 1]
+
+
+def test_the_domain_is_that_of_both_detectors() -> None:
+    one = MahalanobisDetector(np.zeros(1), np.eye(1), threshold=1)
+    features = OodFeatures(np.exp([[0], [3], [0], [3.0]]), np.exp([[0], [0], [3], [3.0]]))
+
+    def inside(**detectors: MahalanobisDetector) -> list[bool] | None:
+        found = CheckpointMetadata(Architecture(), Preprocess(), **detectors).contains(features)  # type: ignore[arg-type]
+        return None if found is None else found.tolist()
+
+    assert inside() is None
+    assert inside(ood_detector=one) == [True, False, True, False]
+    assert inside(ood_detector=one, image_detector=one) == [True, False, False, False]

@@ -36,22 +36,28 @@ def test_what_was_resampled_is_out_for_its_size_and_the_rest_is_judged_by_conten
     assert domain(by_content, resampled=False) == (by_content, "content" if by_content is False else None)
 
 
-def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.with_metadata(ood_detector=DETECTOR).save(tmp_path / "x.pth")
-    loaded = Checkpoint.load(tmp_path / "x.pth").metadata.ood_detector
-    assert loaded is not None
+DETECTORS = ["ood_detector", "image_detector"]
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path, kind: str) -> None:
+    random_checkpoint.with_metadata(**{kind: DETECTOR}).save(tmp_path / "x.pth")
+    metadata = Checkpoint.load(tmp_path / "x.pth").metadata
+    assert [getattr(metadata, other) for other in DETECTORS if other != kind] == [None]
+    loaded = getattr(metadata, kind)
     assert loaded.threshold == DETECTOR.threshold
     np.testing.assert_allclose(loaded.mean, DETECTOR.mean)
     np.testing.assert_allclose(loaded.whitening, DETECTOR.whitening, rtol=1e-6)
 
 
-def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    random_checkpoint.with_metadata(ood_detector=DETECTOR).save(tmp_path / "x.pth")
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_half_a_detector_is_refused(random_checkpoint: Checkpoint, tmp_path: Path, kind: str) -> None:
+    random_checkpoint.with_metadata(**{kind: DETECTOR}).save(tmp_path / "x.pth")
     content = torch.load(tmp_path / "x.pth", weights_only=True)
-    del content["ood_detector"]["whitening"]
+    del content[kind]["whitening"]
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="incomplete checkpoint.*whitening"):
         Checkpoint.load(tmp_path / "x.pth")
-    del content["ood_detector"]  # as in files from before there was one
+    del content[kind]  # as in files from before there was one
     torch.save(content, tmp_path / "x.pth")
-    assert Checkpoint.load(tmp_path / "x.pth").metadata.ood_detector is None
+    assert getattr(Checkpoint.load(tmp_path / "x.pth").metadata, kind) is None

@@ -10,7 +10,7 @@ from model import SHIPPED
 from model.architecture import CHANNEL_MEANS
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from model.ood import MahalanobisDetector, log_means
+from model.ood import MahalanobisDetector, log_features
 from model.predictor import Decision, Predictor
 from tests.pictures import noise
 
@@ -89,9 +89,9 @@ def test_decision_may_abstain(random_checkpoint: Checkpoint) -> None:
 def test_reading_tells_what_is_out_of_the_domain(random_checkpoint: Checkpoint) -> None:
     pictures = [noise(seed) for seed in range(4)]
     assert Predictor.from_checkpoint(random_checkpoint, "cpu").predict(pictures).in_domain is None
-    _, means = Predictor.from_checkpoint(random_checkpoint, "cpu").forward(pictures)
-    distances = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
-    domain = MahalanobisDetector(log_means(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
+    _, (means, _) = Predictor.from_checkpoint(random_checkpoint, "cpu").forward(pictures)
+    distances = MahalanobisDetector(log_features(means[0]), np.eye(CHANNEL_MEANS), 0.0).distance(means)
+    domain = MahalanobisDetector(log_features(means[0]), np.eye(CHANNEL_MEANS), float(np.sort(distances)[1]))
     knowing = Predictor.from_checkpoint(random_checkpoint.with_metadata(ood_detector=domain), "cpu")
     in_domain = knowing.predict(pictures).in_domain
     assert in_domain is not None

@@ -30,14 +30,15 @@ class Evaluation:
 def evaluate(predictor: Predictor, pictures: LabelledImages, positive_class: Label = "REAL") -> Evaluation:
     """Evaluate P(positive_class) as the probability of label 1."""
     checkpoint = predictor.metadata
-    z, means = forward(predictor, pictures.images, "evaluating")
+    z, features = forward(predictor, pictures.images, "evaluating")
     predictions, uncalibrated = checkpoint.probability(z), checkpoint.uncalibrated_probability(z)
     if positive_class == "FAKE":
         predictions, uncalibrated = _complement(predictions), _complement(uncalibrated)
     metrics = classification_metrics(predictions, pictures.labels)
     metrics["ece_uncalibrated"] = expected_calibration_error(uncalibrated, pictures.labels)
-    if checkpoint.ood_detector:
-        metrics["in_domain"] = float(checkpoint.ood_detector.contains(means).mean())
+    inside = checkpoint.contains(features)
+    if inside is not None:
+        metrics["in_domain"] = float(inside.mean())
     return Evaluation(predictions, uncalibrated, metrics)
 
 

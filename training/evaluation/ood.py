@@ -1,4 +1,4 @@
-"""Fitting an out-of-distribution (OOD) detector, and its detection rates on synthetic OOD pictures."""
+"""Fitting the out-of-distribution (OOD) detectors, and their detection rates on synthetic OOD pictures."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 
 from model.metadata import CheckpointMetadata
-from model.ood import MahalanobisDetector, log_means
+from model.ood import MahalanobisDetector, OodFeatures, log_features
 from model.predictor import Predictor
 from training.evaluation.metrics import wilson_interval
 from training.evaluation.ood_images import ood_images
@@ -18,22 +18,36 @@ PICTURES = 200  # of each kind
 ROUNDING = 1e-4  # relative difference of distances between batch sizes, at most
 
 
-def fit_detector(train_means: np.ndarray, val_means: np.ndarray) -> MahalanobisDetector:
-    """Fit mean and covariance of the log channel means, with the shrinkage of Ledoit & Wolf 2004.
+def fit_detectors(
+    train: OodFeatures, validation: OodFeatures
+) -> tuple[MahalanobisDetector, MahalanobisDetector]:
+    """Detectors by the channel means and by the statistics of training pictures.
 
-    train_means: channel means of training pictures, float of shape (N, D). val_means: those of validation
-    pictures, shape (M, D): 1 % of them, rounded down, are beyond the detector's threshold, and the next one
-    is within it by more than rounding. The detector's arrays are float32, as in a checkpoint's file.
+    1 % of the validation pictures, rounded down, are out of the domain at most: as many are beyond the
+    threshold of the one as of the other, and the next one is within it by more than rounding.
     """
-    logs = log_means(train_means)
+    gaussians = [fit_gaussian(features) for features in train]
+    distances = [one.distance(features) for one, features in zip(gaussians, validation, strict=True)]
+    ranks = [np.argsort(np.argsort(-distance)) for distance in distances]  # 0 is the farthest
+    beyond = int(np.sort(np.minimum(*ranks))[int(FALSE_POSITIVE_RATE * len(validation.means))])
+    network, image = (
+        replace(one, threshold=float(np.sort(distance)[-1 - beyond]) * (1 + ROUNDING))
+        for one, distance in zip(gaussians, distances, strict=True)
+    )
+    return network, image
+
+
+def fit_gaussian(features: np.ndarray) -> MahalanobisDetector:
+    """Mean and covariance of the logarithms, with the shrinkage of Ledoit & Wolf 2004, and no threshold.
+
+    features: of training pictures, float of shape (N, D), 0 or more. The arrays are float32, as in a file.
+    """
+    logs = log_features(features)
     mean = logs.mean(0)
     covariance, _ = ledoit_wolf(logs - mean, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
     values = {"mean": mean, "whitening": axes / np.sqrt(variances), "threshold": np.inf}
-    detector = MahalanobisDetector.from_dict(values)
-    beyond = int(FALSE_POSITIVE_RATE * len(val_means))
-    farthest_within = float(np.sort(detector.distance(val_means))[-1 - beyond])
-    return replace(detector, threshold=farthest_within * (1 + ROUNDING))
+    return MahalanobisDetector.from_dict(values)
 
 
 def check_detector(metadata: CheckpointMetadata) -> None:

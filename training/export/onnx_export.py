@@ -154,15 +154,19 @@ def check(content: bytes, checkpoint: Checkpoint) -> None:
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    metadata, detector = checkpoint.metadata, checkpoint.metadata.ood_detector
+    metadata = checkpoint.metadata
     pictures = check_pictures(metadata.preprocess.size)
-    z, means = Predictor.from_checkpoint(checkpoint, "cpu").forward(pictures)
+    z, features = Predictor.from_checkpoint(checkpoint, "cpu").forward(pictures)
     expected = {"probability": metadata.probability(z), "logit": z}
     allowed = {"probability": TOLERANCE, "logit": TOLERANCE * (1 + np.abs(z))}
-    if detector:
-        distance = detector.distance(means)
-        expected["in_domain"] = detector.contains(means)
-        allowed["in_domain"] = np.isclose(distance, detector.threshold, TOLERANCE, TOLERANCE)
+    inside = metadata.contains(features)
+    if inside is not None:
+        expected["in_domain"] = inside
+        allowed["in_domain"] = np.zeros(len(inside), bool)
+        for detector, values in zip((metadata.ood_detector, metadata.image_detector), features, strict=True):
+            if detector:
+                distance = detector.distance(values)
+                allowed["in_domain"] |= np.isclose(distance, detector.threshold, TOLERANCE, TOLERANCE)
     for count in (1, len(pictures)):
         batches = np.split(pictures, len(pictures) // count)
         answers = zip(*(session.run(names, {"pictures": batch}) for batch in batches), strict=True)

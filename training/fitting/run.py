@@ -20,7 +20,7 @@ from training.data.reports import torch_writes, truncate_list, write_csv, write_
 from training.evaluation.audit import Audit, audit, validation_error
 from training.evaluation.evaluate import evaluate
 from training.evaluation.forward import forward
-from training.evaluation.ood import fit_detector
+from training.evaluation.ood import fit_detectors
 from training.evaluation.validation_overlap import overlap_metrics
 from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit, state_paths
 from training.fitting.history import write_history
@@ -47,10 +47,12 @@ def run(recipe: Recipe, dataset: Dataset, out: Path, options: Options, positive_
     fitted = fit(recipe, training, validation, state_path(out), options)
     checkpoint = fitted.checkpoint
     predictor = Predictor.from_checkpoint(checkpoint, options.device)
-    _, means = forward(predictor, validation.images, "domain: validation")
-    _, train_means = forward(predictor, training.subsample(DETECTOR_SAMPLE).images, "domain: training")
+    _, features = forward(predictor, validation.images, "domain: validation")
+    _, train_features = forward(predictor, training.subsample(DETECTOR_SAMPLE).images, "domain: training")
+    ood_detector, image_detector = fit_detectors(train_features, features)
     checkpoint = checkpoint.with_metadata(
-        ood_detector=fit_detector(train_means, means),
+        ood_detector=ood_detector,
+        image_detector=image_detector,
         positive_class=positive_class,
         data={"kind": dataset.kind, "label_1": positive_class} | record,
     )

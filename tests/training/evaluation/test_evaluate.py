@@ -3,18 +3,21 @@ import pytest
 
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
+from model.ood import OodFeatures
 from model.predictor import Predictor
 from tests.pictures import noise
 from training.data.labelled_images import LabelledImages
 from training.evaluation.evaluate import describe_calibration, describe_positive_class, evaluate
 from training.evaluation.metrics import describe, expected_calibration_error
-from training.evaluation.ood import fit_detector
+from training.evaluation.ood import fit_detectors
 
 
 def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoint) -> None:
     images = np.stack([noise(seed) for seed in range(20)])
     plain = Predictor.from_checkpoint(random_checkpoint, "cpu")
-    z, means = plain.forward(images)
+    z, features = plain.forward(images)
+    some = OodFeatures(*(values[:10] for values in features))
+    ood_detector, image_detector = fit_detectors(some, some)
     labels = (z > np.median(z)).astype(np.uint8)
     pictures = LabelledImages(images, labels, [str(i) for i in range(20)], [])
     result = evaluate(plain, pictures)
@@ -23,7 +26,7 @@ def test_before_and_after_calibration_and_in_domain(random_checkpoint: Checkpoin
     assert result.metrics["ece_uncalibrated"] == result.metrics["ece"]
 
     calibrated = random_checkpoint.with_metadata(
-        calibration=Calibration(0.1), ood_detector=fit_detector(means[:10], means[:10])
+        calibration=Calibration(0.1), ood_detector=ood_detector, image_detector=image_detector
     )
     result = evaluate(Predictor.from_checkpoint(calibrated, "cpu"), pictures)
     np.testing.assert_allclose(result.uncalibrated, 1 / (1 + np.exp(-z)))

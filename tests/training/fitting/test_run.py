@@ -229,13 +229,12 @@ def test_figures_are_those_of_the_file(
     rows = [line.split(",") for line in (out.parent / "validation.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in rows] == [f"{p:.6f}" for p in found.predictions]
     # Calibration and the domain's threshold were fitted to what the file says, too.
-    z, means = predictor.forward(validation.images)
+    z, features = predictor.forward(validation.images)
     assert fit_calibration(z, validation.labels) == predictor.metadata.calibration
-    assert checkpoint.metadata.ood_detector is not None
-    assert predictor.metadata.ood_detector is not None
-    assert predictor.metadata.ood_detector.threshold == checkpoint.metadata.ood_detector.threshold
-    farthest = float(predictor.metadata.ood_detector.distance(means).max())
-    assert checkpoint.metadata.ood_detector.threshold == farthest * (1 + ROUNDING)
+    for name, values in zip(("ood_detector", "image_detector"), features, strict=True):
+        detector, loaded = getattr(checkpoint.metadata, name), getattr(predictor.metadata, name)
+        assert detector.threshold == loaded.threshold
+        assert detector.threshold == float(loaded.distance(values).max()) * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("kind", ["hackathon", "cifake"])

@@ -125,12 +125,12 @@ class CheckpointMetadata:
     def to_dict(self) -> dict[str, Any]:
         """All fields but the digest, as plain values and arrays."""
         return {
-            "architecture": asdict(self.architecture),
+            "architecture": self.architecture.to_dict(),
             "preprocess": asdict(self.preprocess),
             "positive_class": self.positive_class,
             "calibration": asdict(self.calibration),
-            "ood_detector": self.ood_detector and asdict(self.ood_detector),
-            "image_detector": self.image_detector and asdict(self.image_detector),
+            "ood_detector": self.ood_detector and self.ood_detector.to_dict(),
+            "image_detector": self.image_detector and self.image_detector.to_dict(),
             "int8": [asdict(range_) for range_ in self.int8],
             "recipe": self.recipe,
             "metrics": self.metrics,

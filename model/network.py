@@ -1,4 +1,4 @@
-"""The network: torchvision's ResNet18 with a configurable stem and head.
+"""The network: torchvision's ResNet18 with a configurable stem and head, or one of model.backbones.
 
 He et al. 2016, "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90.
 """
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18
 
-from model.architecture import FEATURES, STAGES, STEM, Architecture
+from model.architecture import BACKBONES, FEATURES, RESNET18, STAGES, STEM, Architecture
+from model.backbones import BackboneNetwork
 from model.images.preprocess import Preprocess
 
 
@@ -60,10 +61,13 @@ class TinyConv2d(nn.Conv2d):
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """A ResNet18 with random weights from torch's global generator.
+    """The network with random weights from torch's global generator.
 
-    It maps normalized images, float of shape (N, 3, H, W), to logits of shape (N, 1).
+    It maps normalized images, float of shape (N, 3, H, W), to logits of shape (N, 1). Raises BackboneError
+    where the backbone is built by timm, and that is missing.
     """
+    if architecture.backbone != RESNET18:
+        return BackboneNetwork(architecture, _backbone_head(architecture))
     network = resnet18(weights=None, zero_init_residual=True)
     if architecture.stem != "imagenet":
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
@@ -81,10 +85,19 @@ def build_network(architecture: Architecture) -> nn.Module:
         # Dropout follows the average pooling, so that the state dict has `fc.weight` and `fc.bias`.
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(architecture.dropout))
     else:
-        network.fc = nn.Sequential(
-            nn.Linear(FEATURES, 128), nn.ReLU(), nn.Dropout(architecture.dropout), nn.Linear(128, 1)
-        )
+        network.fc = _mlp(FEATURES, architecture.dropout)
     return network
+
+
+def _backbone_head(architecture: Architecture) -> nn.Module:
+    features = BACKBONES[architecture.backbone].features
+    if architecture.head == "mlp":
+        return _mlp(features, architecture.dropout)
+    return nn.Sequential(nn.Dropout(architecture.dropout), nn.Linear(features, 1))
+
+
+def _mlp(features: int, dropout: float) -> nn.Module:
+    return nn.Sequential(nn.Linear(features, 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, 1))
 
 
 def logits(network: nn.Module, images: Tensor) -> Tensor:
@@ -119,20 +132,27 @@ def head(network: nn.Module, last: Tensor) -> Tensor:
 
 
 def logits_and_means(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of label 1, shape (N,), and channel means after the stem and the first three stages.
+    """Logits of label 1, shape (N,), and what `model.ood` judges by, shape (N, `Architecture.ood_features`).
 
-    The means over height and width have shape (N, CHANNEL_MEANS); `model.ood` uses them.
+    Of ResNet18 these are the channel means, over height and width, after the stem and the first three stages,
+    of another backbone the features that its head takes.
     """
+    if isinstance(network, BackboneNetwork):
+        features = network.features(images)
+        return network.head(features).flatten(), features
     *early, last = stages(network, images)
     return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)
 
 
 def fuse_batch_norms(network: nn.Module) -> nn.Module:
-    """Fuse each batch norm into the convolution before it, in place. The network is in evaluation mode."""
+    """Fuse each batch norm into the convolution before it, in place. The network is in evaluation mode.
+
+    A subclass of batch norm is left as it is: timm's compute an activation, too.
+    """
     previous: tuple[nn.Module, str, nn.Conv2d] | None = None
     for parent in network.modules():
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and previous and previous[0] is parent:
+            if type(child) is nn.BatchNorm2d and previous and previous[0] is parent:
                 setattr(parent, previous[1], fuse_conv_bn_eval(previous[2], child))
                 setattr(parent, name, nn.Identity())
             previous = (parent, name, child) if isinstance(child, nn.Conv2d) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from model import SHIPPED
-from model.architecture import CHANNEL_MEANS, GRAD_CAM_LAYER
+from model.architecture import GRAD_CAM_LAYER
 from model.engines.engine import Engine, EngineInfo, open_engine
 from model.images.statistics import STATISTICS, image_statistics
 from model.metadata import THRESHOLD, CheckpointMetadata, Label
@@ -102,10 +102,8 @@ class Predictor:
             for batch in self._batches(pictures)
         ]
         if not outputs:
-            means, statistics = (
-                np.empty((0, width), np.float32) for width in (CHANNEL_MEANS, len(STATISTICS))
-            )
-            return np.empty(0), OodFeatures(means, statistics)
+            widths = (self.metadata.architecture.ood_features, len(STATISTICS))
+            return np.empty(0), OodFeatures(*(np.empty((0, width), np.float32) for width in widths))
         z, means, statistics = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
         return z, OodFeatures(means, statistics)
 

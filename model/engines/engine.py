@@ -35,7 +35,9 @@ class Engine(Protocol):
     info: EngineInfo
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, float64 of shape (N,), and channel means, float32 of shape (N, CHANNEL_MEANS).
+        """Logits, float64 of shape (N,), and what `model.ood` judges by, float32 of shape (N, D).
+
+        D is `Architecture.ood_features`; see `model.network.logits_and_means`.
 
         use_all_cores: use all available CPUs rather than `engine_threads()`. That lowers the latency of one
         batch; under concurrent load throughput is higher without, because threads synchronize at every layer.

@@ -1,4 +1,4 @@
-"""The OpenVINO engine, for CPUs. Needs no PyTorch."""
+"""The OpenVINO engine, for CPUs. Needs no PyTorch for ResNet18, which other backbones are converted from."""
 
 import threading
 
@@ -7,12 +7,12 @@ import openvino as ov
 from openvino import properties
 from openvino.properties import hint
 
-from model.architecture import GRAD_CAM_LAYER
+from model.architecture import GRAD_CAM_LAYER, RESNET18
 from model.checkpoint import Checkpoint
+from model.engines.conversion import graph_of
 from model.engines.cpus import available_cpus, engine_threads
-from model.engines.engine import EngineInfo
+from model.engines.engine import Engine, EngineInfo
 from model.engines.openvino_grad_cam import build_grad_cam
-from model.engines.openvino_graph import build_graph
 from model.engines.quantization import quantize
 from model.metadata import CheckpointMetadata
 
@@ -23,8 +23,8 @@ class OpenVinoEngine:
     """A network, compiled for all available CPUs and for `engine_threads()`."""
 
     def __init__(self, checkpoint: Checkpoint, precision: str = "auto") -> None:
-        """Raises ValueError for a precision that is not available, and CheckpointError if the weights do not
-        fit the architecture."""
+        """Raises ValueError for a precision that is not available, or a missing package that the backbone
+        needs, and CheckpointError if the weights do not fit the architecture."""
         self._checkpoint = checkpoint
         self._core = ov.Core()
         metadata = checkpoint.metadata
@@ -35,7 +35,7 @@ class OpenVinoEngine:
             available.add("int8")
         precision = select_precision(precision, metadata, available)
         self.info = EngineInfo("OpenVINO", precision, "cpu")
-        graph = build_graph(checkpoint.weights, metadata.architecture, metadata.preprocess)
+        graph = graph_of(checkpoint)
         if precision == "int8":
             quantize(graph, metadata.int8)
         threads, all_cores = engine_threads(), available_cpus()
@@ -44,6 +44,7 @@ class OpenVinoEngine:
             # Compiling takes 0.2 s, and the first answer need not wait for it. The results are the same.
             threading.Thread(target=self._compile_shared, args=(graph, threads, precision)).start()
         self._grad_cam: tuple[str, ov.InferRequest] | None = None  # of the last requested layer
+        self._differentiable: Engine | None = None  # of a backbone without a graph of its gradients
 
     def forward(self, batch: np.ndarray, use_all_cores: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """See model.engines.engine.Engine."""
@@ -53,9 +54,18 @@ class OpenVinoEngine:
         return z.astype(np.float64), means.copy()
 
     def explain(self, batch: np.ndarray, sign: np.ndarray, layer: str = GRAD_CAM_LAYER) -> np.ndarray:
-        """See model.engines.engine.Engine. A layer's graph, about 120 MB, is compiled on demand."""
+        """See model.engines.engine.Engine. A layer's graph, about 120 MB, is compiled on demand.
+
+        Heat maps of other backbones than ResNet18 are PyTorch's.
+        """
         if sign.shape != batch.shape[:1]:
             raise ValueError(f"{len(batch)} pictures need as many signs, not {sign.shape}")
+        if self._checkpoint.metadata.architecture.backbone != RESNET18:
+            if self._differentiable is None:
+                from model.engines.torch_engine import TorchEngine
+
+                self._differentiable = TorchEngine(self._checkpoint, "cpu")
+            return self._differentiable.explain(batch, sign, layer)
         if self._grad_cam is None or self._grad_cam[0] != layer:
             metadata = self._checkpoint.metadata
             graph = build_grad_cam(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from model import SHIPPED
+from model.architecture import BACKBONES
 from model.engines.engine import EngineName, Precision
 from model.metadata import Label
 from training.arguments.types import integer
@@ -21,6 +22,12 @@ def add_training(command: ArgumentParser) -> None:
         "--recipe", choices=RECIPE_NAMES, default="cifake", help="see below; default: %(default)s"
     )
     command.add_argument("--data", type=Path, metavar="DIR", required=True, help=DATA_HELP)
+    command.add_argument(
+        "--backbone",
+        choices=BACKBONES,
+        help="the network; all but resnet18 need `pip install --group backbones`; default: the recipe's, "
+        "which is resnet18",
+    )
     command.add_argument(
         "--seed",
         type=integer(0, 2**32 - 1),  # what both NumPy and PyTorch accept

@@ -17,6 +17,7 @@ def quantise(args: Namespace) -> None:
     check_is_other_file(args.out, args.model)
     check_files(args.out)
     checkpoint = Checkpoint.load(args.model)
+    quantization.check_backbone(checkpoint.metadata)
     dataset = load_train(args.data, checkpoint.metadata.preprocess, args.target)
     checkpoint = quantization.quantise(checkpoint, dataset)
     save_copy(checkpoint, args.model, args.out)

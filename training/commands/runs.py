@@ -114,7 +114,11 @@ def detect_positive_class(dataset: Dataset, args: Namespace) -> Label:
 
 def _recipe(args: Namespace) -> Recipe:
     return RECIPES[args.recipe].override(
-        epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.lr, seed=args.seed
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        learning_rate=args.lr,
+        seed=args.seed,
+        backbone=args.backbone,
     )
 
 

@@ -38,16 +38,18 @@ def fit_detectors(
 
 
 def fit_gaussian(features: np.ndarray) -> MahalanobisDetector:
-    """Mean and covariance of the logarithms, with the shrinkage of Ledoit & Wolf 2004, and no threshold.
+    """Mean and covariance, with the shrinkage of Ledoit & Wolf 2004, and no threshold.
 
-    features: of training pictures, float of shape (N, D), 0 or more. The arrays are float32, as in a file.
+    They are those of the logarithms where no feature is negative, as after a ReLU.
+    features: of training pictures, float of shape (N, D). The arrays are float32, as in a checkpoint's file.
     """
-    logs = log_features(features)
-    mean = logs.mean(0)
-    covariance, _ = ledoit_wolf(logs - mean, assume_centered=True)
+    log = bool(features.min() >= 0)
+    values = log_features(features) if log else features
+    mean = values.mean(0)
+    covariance, _ = ledoit_wolf(values - mean, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
-    values = {"mean": mean, "whitening": axes / np.sqrt(variances), "threshold": np.inf}
-    return MahalanobisDetector.from_dict(values)
+    fields = {"mean": mean, "whitening": axes / np.sqrt(variances), "threshold": np.inf, "log": log}
+    return MahalanobisDetector.from_dict(fields)
 
 
 def check_detector(metadata: CheckpointMetadata) -> None:

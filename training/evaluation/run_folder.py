@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from model.architecture import BACKBONES, RESNET18
 from model.metadata import THRESHOLD, Label
 from training.data.labelled_images import DataError
 from training.tables import table
@@ -108,6 +109,11 @@ def describe_recipe(recipe: dict[str, Any]) -> str:
     overrides = recipe.get("overrides", {})
     changes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in overrides.items())
     return f"{recipe['name']}, but {changes}" if changes else str(recipe["name"])
+
+
+def backbone_title(recipe: dict[str, Any]) -> str:
+    """The name of a run's backbone in texts: `ResNet18`. recipe: its record; older ones are of ResNet18."""
+    return BACKBONES[recipe["architecture"].get("backbone", RESNET18)].title
 
 
 def _columns(path: Path, required: Sequence[str]) -> Columns:

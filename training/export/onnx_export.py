@@ -1,9 +1,9 @@
 """A checkpoint as one ONNX file, for those who run neither PyTorch nor OpenVINO.
 
-The graph is that of `model.engines.openvino_graph`, by the same names, and after it what `model.predictor`
-makes of a logit and of channel means. What it takes and answers stands in the file: in its `doc_string` and
-its `metadata_props`, of whose keys `model_license` and `Image.*` are the standard's (github.com/onnx/onnx,
-docs/IR.md and docs/MetadataProps.md).
+The graph of ResNet18 is that of `model.engines.openvino_graph`, by the same names, and that of another
+backbone is PyTorch's. After it comes what `model.predictor` makes of a logit and of channel means. What the
+file takes and answers stands in it: in its `doc_string` and its `metadata_props`, of whose keys
+`model_license` and `Image.*` are the standard's (github.com/onnx/onnx, docs/IR.md and docs/MetadataProps.md).
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 
 from model import ROOT, SHIPPED
 from model.checkpoint import Checkpoint
+from model.engines.conversion import OPSET
 from model.engines.cpus import available_cpus
 from model.files import atomic_write
 from model.formats import FORMAT
@@ -27,9 +28,7 @@ from training.export.onnx_graph import build_graph
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# Of ONNX 1.12 (2022): onnxruntime reads it from 1.12 on, and what is newer reads it too. A newer opset would
-# give the graph nothing, and shut older runtimes out: from 18 on ReduceMean takes its axes as an input.
-OPSET, IR_VERSION = 17, 8
+IR_VERSION = 8  # of ONNX 1.12, as the opset is
 TOLERANCE = 1e-4
 CHECKED = 64  # pictures that a file is checked by
 
@@ -59,7 +58,7 @@ class ExportError(ValueError):
 
 
 def export_onnx(checkpoint: Checkpoint, out: Path) -> Path:
-    """Write a checkpoint as an ONNX file, some 45 MB in float32, and return its path.
+    """Write a checkpoint as an ONNX file, in float32 (some 45 MB of a ResNet18), and return its path.
 
     Input `pictures`: uint8 of shape (batch, size, size, 3), RGB from 0 to 255. Outputs: `probability`,
     float32 of shape (batch,), calibrated P(REAL) in [0, 1]; `logit`, float32 of shape (batch,), of label 1
@@ -67,7 +66,7 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> Path:
 
     The same checkpoint gives the same bytes. They are written, atomic_write, once onnxruntime has answered by
     them what torch does: see `check`. Raises ExportError where it has not or a package is missing,
-    CheckpointError where the weights do not fit the architecture, and OSError.
+    BackboneError where that is timm, CheckpointError where the weights do not fit, and OSError.
     """
     missing = " ".join(name for name in ("onnx", "onnxruntime") if find_spec(name) is None)
     if missing:

@@ -1,21 +1,19 @@
 """The network, its calibration and its domain check as ONNX operations.
 
-The graph is that of `model.engines.openvino_graph`, by the same names.
+The graph of ResNet18 is that of `model.engines.openvino_graph`, by the same names.
 """
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.architecture import STAGES, Architecture
+from model.architecture import RESNET18, STAGES, Architecture
 from model.checkpoint import Checkpoint
+from model.engines.conversion import MEANS, to_onnx
 from model.engines.openvino_graph import FoldedWeights, blocks, fold_batch_norms, norm_of, stride_of
 from model.images.preprocess import Preprocess
-from model.images.statistics import LUMA
 from model.metadata import CheckpointMetadata
-from model.ood import FLOOR, MahalanobisDetector
-
-END = np.iinfo(np.int64).max
+from training.export.onnx_domain import add_domain
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
@@ -24,23 +22,25 @@ if TYPE_CHECKING:
 def build_graph(checkpoint: Checkpoint) -> "Graph":
     """From `pictures`, uint8 of shape (N, size, size, 3), to `logit`, `probability` and `in_domain`.
 
-    The latter of a checkpoint with a detector only. Raises CheckpointError where the weights do not fit.
+    The latter of a checkpoint with a detector only. Raises CheckpointError where the weights do not fit, and
+    ValueError where the backbone is built by timm and a package is missing.
     """
     metadata = checkpoint.metadata
-    graph = Graph(fold_batch_norms(checkpoint.weights, metadata.architecture))
-    means = _network(graph, metadata.architecture, _normalised(graph, metadata.preprocess))
+    if metadata.architecture.backbone == RESNET18:
+        graph = Graph(fold_batch_norms(checkpoint.weights, metadata.architecture))
+        means = _network(graph, metadata.architecture, _normalised(graph, metadata.preprocess))
+    else:
+        graph = Graph({})
+        graph.add_converted(to_onnx(checkpoint))
+        means = MEANS
     _probability(graph, metadata)
     if metadata.ood_detector:
-        inside = _within(graph, "domain", metadata.ood_detector, means)
-        if metadata.image_detector:
-            plain = _within(graph, "drawing", metadata.image_detector, _statistics(graph))
-            inside = graph.add("And", "domain.both", inside, plain)
-        graph.add("Identity", "in_domain", inside)
+        add_domain(graph, metadata.ood_detector, means, metadata.image_detector)
     return graph
 
 
 class Graph:
-    """Operations, each with one output of its own name, and constants. folded: the network's weights."""
+    """Operations, each with one output of its own name, and constants. folded: the weights of a ResNet18."""
 
     def __init__(self, folded: FoldedWeights) -> None:
         self.folded = folded
@@ -54,6 +54,16 @@ class Graph:
         names = [one if isinstance(one, str) else self.constant(f"{name}.value", one) for one in inputs]
         self.nodes.append(helper.make_node(kind, names, [name], name, **attributes))
         return name
+
+    def add_converted(self, content: bytes) -> None:
+        """The operations and constants of an ONNX model, without where in the source they come from."""
+        import onnx
+
+        converted = onnx.load_model_from_string(content).graph
+        for node in converted.node:
+            node.ClearField("doc_string")  # paths of this machine
+        self.nodes.extend(converted.node)
+        self.constants.extend(converted.initializer)
 
     def constant(self, name: str, value: float | np.ndarray, kind: type = np.float32) -> str:
         """A constant of this type; its name."""
@@ -138,67 +148,3 @@ def _probability(graph: Graph, metadata: CheckpointMetadata) -> None:
     if metadata.positive_class == "FAKE":
         z = graph.add("Neg", "calibrated.real", z)
     graph.add("Sigmoid", "probability", z)
-
-
-def _within(graph: Graph, name: str, detector: MahalanobisDetector, features: str) -> str:
-    """What `MahalanobisDetector.contains` says of features, (N, D): bool of shape (N,); its name."""
-    logs = graph.add("Log", f"{name}.logs", graph.add("Add", f"{name}.raised", features, FLOOR))
-    centred = graph.add("Sub", f"{name}.centred", logs, detector.mean)
-    whitened = graph.add("MatMul", f"{name}.whitened", centred, detector.whitening)
-    squares = graph.add("Mul", f"{name}.squares", whitened, whitened)
-    square = graph.add("ReduceMean", f"{name}.square", squares, axes=[1], keepdims=0)
-    distance = graph.add("Sqrt", f"{name}.distance", square)
-    return graph.add("LessOrEqual", f"{name}.within", distance, detector.threshold)
-
-
-def _statistics(graph: Graph) -> str:
-    """What `model.images.statistics.image_statistics` gives, (N, len(STATISTICS)), of `planes`; its name."""
-
-    def weighted_sum(name: str, weights: tuple[float, ...]) -> str:
-        parts = graph.add("Mul", f"{name}.parts", "planes", np.reshape(weights, (3, 1, 1)))
-        return graph.add("ReduceSum", name, parts, graph.constant(f"{name}.axes", np.array([1]), np.int64))
-
-    def cut(name: str, x: str, axis: int, start: int, stop: int) -> str:
-        limits = {"start": start, "stop": stop, "axis": axis}
-        names = [graph.constant(f"{name}.{what}", np.array([at]), np.int64) for what, at in limits.items()]
-        return graph.add("Slice", name, x, *names)
-
-    def neighbours(name: str, x: str, axis: int) -> tuple[str, str]:
-        return cut(f"{name}.next", x, axis, 1, END), cut(f"{name}.previous", x, axis, 0, -1)
-
-    def difference(name: str, x: str, axis: int) -> str:
-        return graph.add("Sub", name, *neighbours(name, x, axis))
-
-    def mean_magnitude(name: str, x: str) -> str:
-        return graph.mean(f"{name}.mean", graph.add("Abs", f"{name}.magnitude", x))
-
-    def equal(name: str, x: str, axis: int) -> str:
-        same = graph.add("Equal", f"{name}.same", *neighbours(name, x, axis))
-        return graph.mean(f"{name}.mean", graph.add("Cast", name, same, to=1))  # TensorProto.FLOAT
-
-    luma = weighted_sum("luma", tuple(weight / 255 for weight in LUMA))
-    colour = weighted_sum("colour", (65536, 256, 1))
-    right, down = difference("luma.right", luma, 3), difference("luma.down", luma, 2)
-    mean = graph.add("ReduceMean", "luma.mean", luma, axes=[2, 3], keepdims=1)
-    centred = graph.add("Sub", "luma.centred", luma, mean)
-    variance = graph.mean("luma.variance", graph.add("Mul", "luma.square", centred, centred))
-    second = [
-        cut("luma.right.inner", difference("luma.right.right", right, 3), 2, 1, -1),
-        cut("luma.down.inner", difference("luma.down.down", down, 2), 3, 1, -1),
-    ]
-    laplacian = graph.add("Abs", "laplacian", graph.add("Add", "laplacian.signed", *second))
-    root = graph.mean("laplacian.root.mean", graph.add("Sqrt", "laplacian.root", laplacian))
-    red = graph.add("Div", "red.scaled", cut("red", "planes", 1, 0, 1), 255)
-    red_difference = graph.add("Sub", "red.difference", red, luma)
-    columns = [
-        graph.mean("luma.flat", mean),
-        graph.add("Sqrt", "luma.deviation", variance),
-        mean_magnitude("luma.right", right),
-        mean_magnitude("luma.down", down),
-        graph.mean("laplacian.mean", laplacian),
-        graph.add("Mul", "laplacian.root.square", root, root),
-        mean_magnitude("red.right", difference("red.right", red_difference, 3)),
-        equal("equal.right", colour, 3),
-        equal("equal.down", colour, 2),
-    ]
-    return graph.add("Concat", "statistics", *columns, axis=1)

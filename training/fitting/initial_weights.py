@@ -10,7 +10,8 @@ from torch import Tensor, hub
 from torchvision.models import ResNet18_Weights
 
 from model import SHIPPED
-from model.architecture import Architecture
+from model.architecture import RESNET18, Architecture
+from model.backbones import BackboneError, create_body
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointMetadata
@@ -33,14 +34,18 @@ class InitialWeightsError(TrainingError):
 def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
     """Those tensors of `init` that fit the architecture by name and shape; the rest stay random.
 
-    init: `none`; `imagenet`, which torchvision downloads once, and whose hash is checked; `shipped`, the
-    checkpoint that comes with the project; or a checkpoint's path. The head of ImageNet's thousand classes
-    never fits, nor does its 7x7 stem where ours is 3x3.
-    Raises InitialWeightsError, or CheckpointError for a file that is not one.
+    init: `none`; `imagenet`, which torchvision downloads once, and whose hash is checked, or which timm
+    downloads for other backbones than ResNet18; `shipped`, the checkpoint that comes with the project; or a
+    checkpoint's path. The head of ImageNet's thousand classes never fits, nor does ResNet18's 7x7 stem where
+    ours is 3x3.
+    Raises InitialWeightsError, CheckpointError for a file that is not one, and BackboneError without timm.
     """
     if init == "none":
         return {}
-    source = _imagenet() if init == "imagenet" else to_tensors(_load(init).weights)
+    if init == "imagenet":
+        source = _imagenet() if architecture.backbone == RESNET18 else _imagenet_by_timm(architecture)
+    else:
+        source = to_tensors(_load(init).weights)
     own = build_network(architecture).state_dict()
     fitting = {
         name: tensor.to(own[name].dtype)
@@ -48,7 +53,10 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
         if name in own and tensor.shape == own[name].shape
     }
     if not fitting:
-        raise InitialWeightsError(f"no tensor of {init} fits the recipe's network")
+        raise InitialWeightsError(
+            f"no tensor of {init} fits the recipe's network, which is {architecture.backbone}: "
+            "train with --init none"
+        )
     return fitting
 
 
@@ -137,3 +145,17 @@ def _imagenet() -> dict[str, Tensor]:
             f"ImageNet's weights could not be had from {weights.url}: {error}. Check the network, lay the "
             "file into $TORCH_HOME/hub/checkpoints, or train with --init none"
         ) from error
+
+
+def _imagenet_by_timm(architecture: Architecture) -> dict[str, Tensor]:
+    """From timm's cache, or its server; timm interpolates patches and position embedding of another size."""
+    try:
+        body = create_body(architecture, pretrained=True)
+    except BackboneError:
+        raise
+    except Exception as error:  # huggingface_hub and its HTTP client raise many types
+        raise InitialWeightsError(
+            f"ImageNet's weights of {architecture.backbone} could not be had by timm: {error}. "
+            "Check the network, or train with --init none"
+        ) from error
+    return {f"body.{name}": tensor for name, tensor in body.state_dict().items()}

@@ -7,6 +7,7 @@ from typing import Any
 import nncf
 import numpy as np
 
+from model.architecture import RESNET18
 from model.checkpoint import Checkpoint
 from model.engines.engine import Engine
 from model.engines.openvino_engine import OpenVinoEngine
@@ -30,9 +31,11 @@ def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
 
     dataset: what the checkpoint was trained on. Ranges come from 512 of its training pictures, the record
     from those that were held out to validate with. bf16 is PyTorch's, which every processor computes,
-    if slowly. Raises DataError where the dataset does not hold these pictures.
+    if slowly. Raises DataError where the dataset does not hold these pictures, and ValueError for another
+    backbone than ResNet18.
     """
     metadata = plain.metadata
+    check_backbone(metadata)
     training, validation = original_split(metadata, dataset)
     checkpoint = plain.with_metadata(int8=int8_ranges(plain, training.subsample(RANGE_SAMPLE).images))
     engines: dict[str, Engine] = {
@@ -45,6 +48,15 @@ def quantise(plain: Checkpoint, dataset: Dataset) -> Checkpoint:
         z, _ = forward(Predictor(metadata, engine), validation.images, name)
         record[name] = {"split": "validation"} | precision_loss(metadata, z, reference, validation.labels)
     return checkpoint.with_metadata(metrics=metadata.metrics | {"precisions": record})
+
+
+def check_backbone(checkpoint: CheckpointMetadata) -> None:
+    """Raise ValueError where int8 ranges are not found for the checkpoint's backbone."""
+    backbone = checkpoint.architecture.backbone
+    if backbone != RESNET18:
+        raise ValueError(
+            f"int8 is for {RESNET18} only, and this checkpoint's backbone is {backbone}: use f32"
+        )
 
 
 def original_split(checkpoint: CheckpointMetadata, dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:

@@ -100,8 +100,9 @@ class Recipe:
         batch_size: int | None = None,
         learning_rate: float | None = None,
         seed: int | None = None,
+        backbone: str | None = None,
     ) -> "Recipe":
-        """The recipe with other values, and a teacher's too; None keeps its own.
+        """The recipe with other values, and a teacher's too but for the backbone; None keeps its own.
 
         Another number of epochs is one cycle of the learning rate, on whole pictures. Raises ValueError.
         """
@@ -111,6 +112,8 @@ class Recipe:
             changes["lr_cycles"] = ((self.preprocess.size,) * epochs,)
         if self.teacher:
             changes["teacher"] = self.teacher.override(epochs, batch_size, learning_rate, seed)
+        if backbone is not None:
+            changes["architecture"] = self.architecture.with_backbone(backbone)
         return replace(self, **changes)
 
     def locate(self, epoch: int) -> tuple[int, int]:
@@ -242,7 +245,8 @@ def recipe_record(recipe: Recipe, init: str) -> dict[str, Any]:
     """The settings of a run, and as `overrides` those that are others than the recipe of that name has.
 
     init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles and
-    the teacher's settings that follow from it. A recipe that is not in RECIPES has no overrides.
+    the teacher's settings that follow from it, and another network by its `backbone`. A recipe that is not in
+    RECIPES has no overrides.
     """
     used = asdict(replace(recipe, init=init))
     own = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else used
@@ -250,4 +254,6 @@ def recipe_record(recipe: Recipe, init: str) -> dict[str, Any]:
     overrides.pop("teacher", None)
     if overrides.pop("lr_cycles", None):
         overrides["epochs"] = recipe.epochs
+    if overrides.pop("architecture", None):
+        overrides["backbone"] = recipe.architecture.backbone
     return used | {"overrides": overrides}

@@ -12,6 +12,7 @@ import numpy as np
 from model import SHIPPED
 from model.checkpoint import Checkpoint
 from model.metadata import Label, digest_of
+from model.network import build_network
 from model.predictor import Predictor
 from training.data.datasets import Dataset
 from training.data.fingerprints import SUFFIX, fingerprints, write_fingerprints
@@ -27,7 +28,6 @@ from training.fitting.history import write_history
 from training.fitting.initial_weights import seen_fingerprints
 from training.fitting.recipes import Recipe
 
-WEIGHT_BYTES = 45_000_000  # of a ResNet18 in float32
 DETECTOR_SAMPLE = 10_000  # training pictures that the OOD detector is fitted to
 MAX_LISTED = 10
 
@@ -99,12 +99,15 @@ def checkpoint_path(out: Path) -> Path:
 
 
 def check_room(recipe: Recipe, out: Path) -> None:
-    """Raise OSError unless the disk has room for the states and the files of a run."""
+    """Raise OSError unless the disk has room for the states and the files of a run.
+
+    Raises BackboneError where the recipe's backbone cannot be built here.
+    """
     folder = next(path for path in [*out.absolute().parents] if path.is_dir())
     # A state has the weights, their average, the best ones, twice as much of the optimizer, and a teacher for
     # each cycle. A new one is written before the last one is removed.
     parts = [part for part in (recipe, recipe.teacher) if part]
-    needed = sum(2 * (5 + len(part.lr_cycles)) * WEIGHT_BYTES for part in parts)
+    needed = sum(2 * (5 + len(part.lr_cycles)) * _weight_bytes(part) for part in parts)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
@@ -159,6 +162,11 @@ def overlap_record(
 ) -> dict[str, Any]:
     """The metrics of `overlap_metrics`; none for a run from random weights."""
     return {} if init == "none" else overlap_metrics(seen, predictions, labels)
+
+
+def _weight_bytes(recipe: Recipe) -> int:
+    """Of the recipe's network, in float32."""
+    return 4 * sum(tensor.numel() for tensor in build_network(recipe.architecture).state_dict().values())
 
 
 def _clean(dataset: Dataset) -> tuple[LabelledImages, dict[str, Any]]:

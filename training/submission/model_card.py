@@ -5,7 +5,7 @@ Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 
 from typing import Any
 
-from training.evaluation.run_folder import describe_recipe
+from training.evaluation.run_folder import backbone_title, describe_recipe
 from training.evaluation.validation_overlap import describe_overlap, has_unseen
 from training.submission.readme import paragraphs
 
@@ -66,8 +66,9 @@ def _model(report: dict[str, Any]) -> str:
         else "Its weights are the initial ones, because no epoch has a lower validation loss."
     )
     return (
-        f"A ResNet18 with the stem `{architecture['stem']}` and the head `{architecture['head']}`, trained "
-        f"by the recipe `{describe_recipe(recipe)}` from the initial weights `{recipe['init']}`: "
+        f"The network is {backbone_title(recipe)}, stem `{architecture['stem']}`, head "
+        f"`{architecture['head']}`, trained by the recipe `{describe_recipe(recipe)}` from the initial "
+        f"weights `{recipe['init']}`: "
         f"{recipe['optimizer'].upper()}, learning rate {recipe['learning_rate']:g}, batch "
         f"{recipe['batch_size']}. {kept}"
     )

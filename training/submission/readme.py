@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.evaluation.run_folder import describe_recipe
+from training.evaluation.run_folder import backbone_title, describe_recipe
 from training.evaluation.validation_overlap import describe_overlap, has_unseen
 
 WIDTH = 110  # characters of a line
@@ -49,8 +49,9 @@ def readme(
         f"# {team}",
         files,
         *remarks,
-        f"Model: ResNet18, recipe `{describe_recipe(recipe)}`, initial weights `{recipe['init']}`, trained "
-        f"on {report['data']['training']['pictures']} pictures. {_figures(report)}",
+        f"Model: {backbone_title(recipe)}, recipe `{describe_recipe(recipe)}`, initial weights "
+        f"`{recipe['init']}`, trained on {report['data']['training']['pictures']} pictures. "
+        f"{_figures(report)}",
         *report.get("notes", ()),
         f'The pictures with label 1 ("real") in the training data are {report["data"]["label_1"]} pictures.',
     )

@@ -7,7 +7,7 @@ import numpy as np
 from pptx.presentation import Presentation as Deck
 
 from training.evaluation.palette import CLASSES, PAPER
-from training.evaluation.run_folder import describe_recipe
+from training.evaluation.run_folder import backbone_title, describe_recipe
 from training.submission.slides.facts import Facts
 from training.submission.slides.layout import BODY_WIDTH, MARGIN, Canvas, title_slide
 from training.submission.slides.pictures import enlarge, mosaic
@@ -42,7 +42,7 @@ def title(deck: Deck, facts: Facts) -> None:
     title_slide(
         deck,
         "Photograph or generated?",
-        [f"{facts.team}", f"{facts.predicted} predictions by a ResNet18"],
+        [f"{facts.team}", f"{facts.predicted} predictions by {backbone_title(facts.report['recipe'])}"],
         background,
         f"{count} validation pictures, photographs and generated ones mixed",
     )
@@ -112,18 +112,19 @@ def method(deck: Deck, facts: Facts) -> None:
     report = facts.report
     recipe, data = report["recipe"], report["data"]
     size, architecture = recipe["preprocess"]["size"], recipe["architecture"]
+    backbone = backbone_title(recipe)
     used = [name for key, name in AUGMENTATIONS.items() if recipe.get("augmentation", {}).get(key)]
     first = FIRST_WEIGHTS.get(recipe["init"], Path(recipe["init"]).stem[:MAX_FILE])
     canvas = Canvas(
         deck,
-        f"One ResNet18, trained in {_duration(report['seconds'])}",
+        f"{backbone}, trained in {_duration(report['seconds'])}",
         notes=f"Recipe {describe_recipe(recipe)}: {architecture['stem']} stem, {architecture['head']} head. "
         f"Augmentation: {', '.join(used) or 'none recorded'}. All settings stand in metrics.json.",
     )
     training = [
         _card(f"{data['training']['pictures']:,}", f"pictures of {size}x{size} pixels"),
         _card("Augmented", f"{', '.join(used[:3])}{', …' if len(used) > 3 else ''}"),
-        _card("ResNet18", f"starts from {first}"),
+        _card(backbone, f"starts from {first}"),
         _card(
             _plural(len(facts.history["epoch"]), "epoch") if facts.history else "Epochs",
             f"{recipe['optimizer'].upper()}, rate {recipe['learning_rate']:g}, batch {recipe['batch_size']}",
@@ -137,7 +138,7 @@ def method(deck: Deck, facts: Facts) -> None:
         del training[1]
     answering = [
         _card("A picture", f"brought to {size}x{size} pixels"),
-        _card("ResNet18", "one number, the logit of label 1"),
+        _card(backbone, "one number, the logit of label 1"),
         _card("Calibration", "from the logit to a probability"),
         _card("P(REAL)", f"REAL from 0.5 on; label 1 is {facts.label_1}"),
     ]

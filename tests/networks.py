@@ -1,6 +1,7 @@
 """Random weights, and inference with an OpenVINO graph."""
 
 from functools import cache
+from importlib.util import find_spec
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ from openvino.properties import hint, inference_num_threads
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from model.architecture import FEATURES, Architecture, Head, Stem
+from model.architecture import BACKBONES, FEATURES, RESNET18, Architecture, Head, Stem
 from model.checkpoint import Checkpoint
 from model.engines.openvino_graph import weight_shapes
 from model.images.preprocess import Preprocess
@@ -21,6 +22,10 @@ from model.tensors import to_arrays
 
 NARROWER = 8  # times, in each stage of a narrow network
 SIZE = 24  # gives feature maps of even and of odd sizes with every stem
+BY_TIMM = [name for name in BACKBONES if name != RESNET18]
+needs_timm = pytest.mark.skipif(
+    find_spec("timm") is None, reason="timm is not installed: pip install --group backbones"
+)
 ARCHITECTURES = [Architecture(stem, head) for stem in get_args(Stem) for head in get_args(Head)]
 
 
@@ -70,3 +75,20 @@ def random_network(architecture: Architecture) -> Checkpoint:
         torch.manual_seed(0)
         weights = build_network(architecture).state_dict()
     return Checkpoint(CheckpointMetadata(architecture, Preprocess()), to_arrays(weights))
+
+
+@cache
+def random_backbone(backbone: str) -> Checkpoint:
+    """A checkpoint of a network by timm, under whose random weights activations do not vanish."""
+    architecture = Architecture().with_backbone(backbone)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = build_network(architecture)
+        for parameter in network.parameters():
+            if parameter.ndim == 1:  # of norms, biases and scales, which may be 0
+                parameter += 0.2 * torch.randn_like(parameter)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        network.train()(torch.randn(16, 3, 32, 32))  # sets the statistics of batch norms
+    return Checkpoint(CheckpointMetadata(architecture, Preprocess()), to_arrays(network.state_dict()))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_near_is_in_and_far_is_out() -> None:
     assert DETECTOR.contains(np.empty((0, 2))).tolist() == []
 
 
+def test_without_the_logarithm_features_may_be_negative() -> None:
+    detector = replace(DETECTOR, whitening=np.diag([0.5, 0.25]), log=False)
+    features = np.array([[1.0, 2.0], [-1.0, 2.0], [1.0, -10.0]])
+    np.testing.assert_allclose(detector.distance(features), [0, np.sqrt(1 / 2), np.sqrt(9 / 2)])
+    assert detector.contains(features).tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("by_content", [True, False, None])
 def test_what_was_resampled_is_out_for_its_size_and_the_rest_is_judged_by_content(
     by_content: bool | None,
@@ -39,12 +47,17 @@ def test_what_was_resampled_is_out_for_its_size_and_the_rest_is_judged_by_conten
 DETECTORS = ["ood_detector", "image_detector"]
 
 
+@pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("kind", DETECTORS)
-def test_it_travels_in_the_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path, kind: str) -> None:
-    random_checkpoint.with_metadata(**{kind: DETECTOR}).save(tmp_path / "x.pth")
+def test_it_travels_in_the_checkpoint(
+    kind: str, log: bool, random_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    random_checkpoint.with_metadata(**{kind: replace(DETECTOR, log=log)}).save(tmp_path / "x.pth")
     metadata = Checkpoint.load(tmp_path / "x.pth").metadata
     assert [getattr(metadata, other) for other in DETECTORS if other != kind] == [None]
     loaded = getattr(metadata, kind)
+    assert loaded.log is log
+    assert ("log" in loaded.to_dict()) is not log
     assert loaded.threshold == DETECTOR.threshold
     np.testing.assert_allclose(loaded.mean, DETECTOR.mean)
     np.testing.assert_allclose(loaded.whitening, DETECTOR.whitening, rtol=1e-6)

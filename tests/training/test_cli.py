@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from model import ROOT, SHIPPED
+from model.architecture import BACKBONES, Architecture
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
+from model.metadata import CheckpointMetadata
 from tests.trees import hackathon_tree
 from training import cli
 from training.arguments.parser import create_parser
@@ -28,6 +31,11 @@ from training.fitting.recipes import RECIPES
         (["train", "--data", "nowhere", "--out", "x.pth", "--resume"], "nothing to resume: there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--init", "nowhere.pth"], "there is no file"),
         (["train", "--data", "nowhere", "--out", "x.pth", "--device", "abacus"], "abacus"),
+        (["train", "--data", "x", "--out", "x.pth", "--backbone", "resnet50"], "resnet50 is built by timm"),
+        (
+            ["crossvalidate", "--data", "x", "--out", ".", "--backbone", "vit_tiny"],
+            "vit_tiny is built by timm",
+        ),
         (["merge", "nowhere"], "has no real_cifake_images/"),
         (["infer", "nowhere", "--team", "x"], "there is no folder nowhere"),
         (["infer", ".", "--team", "../x"], "a team's name is"),
@@ -57,6 +65,7 @@ def test_error_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
     assert cli.main(arguments) == 1
     error = capsys.readouterr().err
     told = error.splitlines()[-1]
@@ -186,7 +195,7 @@ def test_each_option_is_explained_with_its_default(command: argparse.ArgumentPar
             assert "default: " in action.help, action.dest
 
 
-HEAVY = ("torch", "torchvision", "matplotlib", "sklearn", "scipy", "pptx", "openvino", "rich", "tqdm")
+HEAVY = ("torch", "torchvision", "matplotlib", "sklearn", "scipy", "pptx", "openvino", "rich", "tqdm", "timm")
 
 
 @pytest.mark.parametrize(
@@ -207,6 +216,25 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_backbone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--data", "x", "--out", "x", "--backbone", "vgg16"])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --backbone: invalid choice: 'vgg16'" in told
+    assert all(name in told for name in BACKBONES)
+
+
+def test_int8_of_another_backbone_is_an_error_before_data_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = CheckpointMetadata(Architecture().with_backbone("resnet50"), Preprocess())
+    Checkpoint(metadata, {"head.1.bias": np.zeros(1, np.float32)}).save(tmp_path / "x.pth")
+    arguments = ["--data", "nowhere", "--model", str(tmp_path / "x.pth"), "--out", str(tmp_path / "y.pth")]
+    assert cli.main(["quantise", *arguments]) == 1
+    told = "int8 is for resnet18 only, and this checkpoint's backbone is resnet50: use f32"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

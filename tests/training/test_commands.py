@@ -17,7 +17,7 @@ from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
 from model.network import build_network
-from tests.networks import build_narrow_networks, random_network
+from tests.networks import build_narrow_networks, needs_timm, random_network
 from tests.pictures import encode, noise
 from tests.trees import cifake_tree, hackathon_tree, picture
 from training import cli
@@ -37,6 +37,37 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cifake", "hackathon"):
         recipe = replace(RECIPES[name], lr_cycles=((8,),), batch_size=8, validation_fraction=0.2)
         monkeypatch.setitem(RECIPES, name, recipe)
+
+
+@needs_timm
+@pytest.mark.parametrize("backbone", ["mobilenetv3_small", "vit_tiny"])
+def test_the_commands_with_another_backbone(
+    backbone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree, out = cifake_tree(tmp_path / "cifake"), tmp_path / "run"
+    train = ["train", "--data", str(tree), "--out", str(out), "--device", "cpu", "--lr", "0.01"]
+    assert cli.main([*train, "--backbone", backbone]) == 0
+    assert f"\nrecipe cifake, but learning rate 0.01, backbone {backbone}\n" in capsys.readouterr().out
+    model = out / "cifake_model.pth"
+    trained = Checkpoint.load(model).metadata
+    assert trained.architecture == Architecture("small", backbone=backbone)
+    assert trained.ood_detector is not None
+    assert trained.ood_detector.mean.shape == (trained.architecture.ood_features,)
+    figures = []
+    for engine in ("torch", "openvino"):
+        json_file = tmp_path / f"{engine}.json"
+        evaluate = ["evaluate", "--data", str(tree), "--model", str(model), "--json", str(json_file)]
+        assert cli.main([*evaluate, "--engine", engine]) == 0
+        figures.append(json.loads(json_file.read_text()))
+    assert figures[0]["accuracy"] == figures[1]["accuracy"]
+    [image, *_] = (tree / "test" / "REAL").iterdir()
+    assert cli.main(["explain", str(image), "--model", str(model), "--out", str(out)]) == 0
+    assert (out / f"{image.stem}_gradcam.png").is_file()
+    assert cli.main(["export", str(tmp_path / "x.onnx"), "--model", str(model)]) == 0
+    again = ["--out", str(tmp_path / "again"), "--init", str(model), "--backbone", backbone]
+    capsys.readouterr()
+    assert cli.main([*train, *again]) == 0
+    assert f"tensors start from {model}" in capsys.readouterr().out
 
 
 def test_train_and_evaluate_on_a_cifake_tree(

@@ -10,6 +10,7 @@ from model.engines.hardware import autocast, pick_device
 from model.files import check_writable
 from model.images.preprocess import Preprocess
 from model.metadata import Label
+from model.network import build_network
 from training.commands.inputs import print_dataset
 from training.data.datasets import Dataset, load_train
 from training.data.reports import check_files, write_json
@@ -133,8 +134,9 @@ def _check_state(state: Path, resume: bool) -> None:
 
 
 def _check_before_loading(recipe: Recipe, args: Namespace) -> None:
-    """Raise the errors of device, precision and initial weights before minutes are spent on loading data."""
+    """Raise the errors of the options before minutes are spent on loading data."""
     autocast(pick_device(args.device), args.precision)
+    build_network(recipe.architecture)  # raises BackboneError
     initial_weights(args.init or recipe.init, recipe.architecture)
 
 

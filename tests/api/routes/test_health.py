@@ -63,6 +63,7 @@ def test_model_describes_the_checkpoint(shipped: Predictor) -> None:
     assert answer["label_1_assumed"] is False
     assert answer["metrics"]["validation"]["accuracy_interval"][0] > 0.9
     assert answer["preprocess"]["size"] == 32
+    assert answer["architecture"]["backbone"] == "resnet18"
 
 
 def test_label_1_of_a_bare_state_dict_is_assumed(client: FlaskClient) -> None:

@@ -46,6 +46,17 @@ def test_what_is_far_by_one_is_far_by_both() -> None:
     assert (beyond[0] == beyond[1]).all()
 
 
+def test_features_that_may_be_negative_have_no_logarithm() -> None:
+    random = np.random.default_rng(0)
+    train, validation, unseen = (random.normal(-3, 1, (count, 4)) for count in (5000, 4000, 50_000))
+    images = OodFeatures(means(random, 5000), train), OodFeatures(means(random, 4000), validation)
+    logarithmic, detector = fit_detectors(*images)
+    assert not detector.log
+    assert logarithmic.log
+    assert 0.003 < 1 - detector.contains(unseen).mean() < 0.008
+    assert not detector.contains(np.full((1, 4), 3.0))[0]
+
+
 def test_a_broken_correlation_is_detected() -> None:
     """Each channel is within its range, the combination is not."""
     random = np.random.default_rng(1)

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from training.data.labelled_images import DataError
-from training.evaluation.run_folder import Validation, read_history, read_report, read_validation
+from training.evaluation.run_folder import (
+    Validation,
+    backbone_title,
+    read_history,
+    read_report,
+    read_validation,
+)
 
 LABELS = np.array([1, 1, 0, 0], np.uint8)
 PREDICTIONS = np.array([0.9, 0.2, 0.1, 0.5])
@@ -68,3 +74,11 @@ def test_invalid_files(name: str, text: str, message: str, tmp_path: Path) -> No
         {"metrics.json": read_report, "history.csv": read_history, "validation.csv": read_validation}[name](
             tmp_path
         )
+
+
+@pytest.mark.parametrize(
+    ("record", "title"),
+    [({}, "ResNet18"), ({"backbone": "resnet18"}, "ResNet18"), ({"backbone": "vit_tiny"}, "ViT-Tiny")],
+)
+def test_older_records_are_of_resnet18(record: dict[str, str], title: str) -> None:
+    assert backbone_title({"architecture": {"stem": "small"} | record}) == title

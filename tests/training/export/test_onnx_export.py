@@ -18,7 +18,7 @@ from model.images.statistics import STATISTICS, image_statistics
 from model.metadata import CheckpointError, CheckpointMetadata
 from model.ood import MahalanobisDetector, OodFeatures, log_features
 from model.predictor import Predictor
-from tests.networks import ARCHITECTURES, SIZE, random_weights
+from tests.networks import ARCHITECTURES, SIZE, needs_timm, random_backbone, random_weights
 from tests.pictures import noise
 from training.export import onnx_export as export
 from training.export import onnx_graph
@@ -282,3 +282,26 @@ def test_weights_of_another_network(onnx: Any, tmp_path: Path) -> None:
     checkpoint = replace(made(), weights=random_weights(Architecture(head="mlp")))
     with pytest.raises(CheckpointError, match="the weights do not fit the network they name"):
         export_onnx(checkpoint, tmp_path / "model.onnx")
+
+
+@needs_timm
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "vit_tiny"])
+def test_a_network_by_timm(backbone: str, onnxruntime: Any, tmp_path: Path) -> None:
+    checkpoint = random_backbone(backbone).with_metadata(calibration=CALIBRATION, positive_class="FAKE")
+    pictures = check_pictures(32)
+    z, features = Predictor.from_checkpoint(checkpoint, "cpu").forward(pictures)
+    detectors = []
+    for values, log in zip(features, (False, True), strict=True):
+        mean = log_features(values).mean(0) if log else values.mean(0)
+        detector = MahalanobisDetector(mean, np.eye(len(mean)), 0.0, log)
+        nearer, farther = np.sort(detector.distance(values))[-5:-3]
+        detectors.append(replace(detector, threshold=float(nearer + farther) / 2))
+    checkpoint = checkpoint.with_metadata(ood_detector=detectors[0], image_detector=detectors[1])
+    inside = checkpoint.metadata.contains(features)
+    assert inside is not None
+    content = export_onnx(checkpoint, tmp_path / "x.onnx").read_bytes()
+    found = answers(onnxruntime, content, pictures)
+    np.testing.assert_allclose(found["probability"], checkpoint.metadata.probability(z), atol=1e-4)
+    assert found["in_domain"].tolist() == inside.tolist()
+    assert 0 < inside.sum() < len(pictures)
+    assert str(ROOT).encode() not in content

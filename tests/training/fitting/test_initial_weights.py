@@ -3,21 +3,23 @@ import io
 from dataclasses import replace
 from email.message import Message
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models._api import Weights, WeightsEnum
 
-from model.architecture import Architecture, Head
+from model.architecture import Architecture, Head, Stem
 from model.checkpoint import Checkpoint
 from model.metadata import CheckpointError, CheckpointMetadata
 from model.network import build_network
 from model.predictor import Predictor
 from model.tensors import to_arrays
-from tests.networks import build_narrow_networks
+from tests.networks import build_narrow_networks, needs_timm
 from tests.pictures import noise
 from training.data.labelled_images import LabelledImages
 from training.fitting import initial_weights as initial
@@ -105,6 +107,41 @@ def test_imagenet_offline_is_a_clear_sentence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("torch.hub.urlopen", offline)
     with pytest.raises(InitialWeightsError, match=r"resnet18.*no network.*TORCH_HOME.*--init none"):
         initial_weights("imagenet", Architecture())
+
+
+@needs_timm
+@pytest.mark.parametrize("stem", ["imagenet", "small"])
+def test_imagenet_by_timm(stem: Stem, monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    create, asked = timm.create_model, []
+
+    def cached(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
+        asked.append((name, pretrained))
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", cached)
+    weights = initial_weights("imagenet", Architecture(stem, backbone="mobilenetv3_small"))
+    assert asked[0] == ("mobilenetv3_small_100", True)
+    assert "body.conv_stem.weight" in weights
+    assert not [name for name in weights if name.startswith("head")]
+
+
+@needs_timm
+def test_imagenet_by_timm_offline_is_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(InitialWeightsError, match=r"of vit_tiny .* by timm: .*no network.*--init none"):
+        initial_weights("imagenet", Architecture().with_backbone("vit_tiny"))
+
+
+@needs_timm
+def test_weights_of_another_backbone_do_not_fit() -> None:
+    architecture = Architecture().with_backbone("mobilenetv3_small")
+    with pytest.raises(InitialWeightsError, match="no tensor of shipped fits .* mobilenetv3_small"):
+        initial_weights("shipped", architecture)
 
 
 def test_a_checkpoint(random_checkpoint: Checkpoint, tmp_path: Path) -> None:

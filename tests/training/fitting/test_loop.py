@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.images.preprocess import Preprocess
 from model.network import build_network
-from tests.networks import build_narrow_networks
+from tests.networks import build_narrow_networks, needs_timm
 from tests.stand_in_device import StandInDevice, StandInTensor
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
@@ -139,6 +139,17 @@ def test_resume_refuses_the_state_of_another_run(
     with pytest.raises(ResumeError, match=f"another {setting}"):
         arguments = (short, training, validation, tmp_path / "state", first, True, "cpu", "auto", teacher)
         train(*arguments)
+
+
+@needs_timm
+def test_resume_refuses_the_state_of_another_backbone(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    short = replace(RECIPE, lr_cycles=((8,),))
+    train(short, *data, tmp_path / "state", device="cpu")
+    with pytest.raises(ResumeError, match="was made with another recipe"):
+        other = short.override(backbone="mobilenetv3_small")
+        train(other, *data, tmp_path / "state", resume=True, device="cpu")
 
 
 def test_resume_does_not_depend_on_file_names(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from model.architecture import BACKBONES
 from model.images.preprocess import Preprocess
 from training.fitting.recipes import RECIPES, recipe_record, value_of_cycle
 
@@ -167,3 +168,16 @@ def test_overrides_are_what_differs_from_the_recipe_of_that_name() -> None:
     assert record["overrides"] == {"epochs": 3, "learning_rate": 0.1, "init": "none"}
     assert (record["init"], record["lr_cycles"]) == ("none", ((32,) * 3,))
     assert recipe_record(replace(changed, name="another"), "none")["overrides"] == {}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_another_backbone_leaves_the_rest_of_a_recipe_as_it_is(backbone: str, name: str) -> None:
+    recipe = RECIPES[name]
+    changed = recipe.override(backbone=backbone)
+    assert changed.architecture.backbone == backbone
+    assert replace(changed, architecture=recipe.architecture) == recipe
+    overrides = {} if backbone == "resnet18" else {"backbone": backbone}
+    record = recipe_record(changed, recipe.init)
+    assert record["overrides"] == overrides
+    assert record["architecture"]["backbone"] == backbone

@@ -413,7 +413,8 @@ def test_the_checkpoint_of_a_run(path: Path) -> None:
 
 def test_a_full_disk_is_an_error_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.check_room(RECIPE, tmp_path / "new" / "x.pth")
-    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000_000))
-    for recipe, size in ((RECIPE, 540), (TAUGHT, 1080)):
-        with pytest.raises(OSError, match=f"takes up to {size} MB, and .* has room for 10 MB"):
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    weights = 4e-6 * sum(array.size for array in random_network(RECIPE.architecture).weights.values())
+    for recipe, size in ((RECIPE, 12 * weights), (TAUGHT, 24 * weights)):
+        with pytest.raises(OSError, match=f"takes up to {size:.0f} MB, and .* has room for 1 MB"):
             runs.check_room(recipe, tmp_path / "new" / "x.pth")

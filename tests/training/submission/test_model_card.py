@@ -53,7 +53,10 @@ def test_model_and_data_are_identified(run: Path) -> None:
     assert "| trained on | 1800 | `cd34` |" in text
     assert "| validation | 200 | `not recorded` |" in text
     assert "Pictures left out before: repeats: 3." in text
+    assert "The network is ResNet18, stem `small-pool`, head `linear`, trained by the recipe" in text
     assert "recipe `hackathon` from the initial weights `shipped`" in text
+    report["recipe"]["architecture"] |= {"stem": "small", "backbone": "efficientnet_b0"}
+    assert "The network is EfficientNet-B0, stem `small`, head `linear`, trained by" in card(report)
 
 
 @pytest.mark.parametrize(("epoch", "kept"), [(4, "those of epoch 4"), (0, "the initial ones")])

@@ -79,7 +79,7 @@ def test_the_zip(run: Path, tmp_path: Path) -> None:
     assert f"`x_prediction.json`: {len(NAMES)} predictions from 0 to 1; 2 are 0.5 or more." in readme
     assert files["MODEL_CARD.md"].decode() == model_card("x", read_run(run))
     deck = Presentation(io.BytesIO(files["x_presentation.pptx"]))
-    assert deck.slides[0].placeholders[1].text == "x\n3 predictions by a ResNet18"
+    assert deck.slides[0].placeholders[1].text == "x\n3 predictions by ResNet18"
 
 
 def test_a_run_without_epochs_has_no_curves(run: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_the_readme_tells_both_figures_or_none(seen: int | None, run: Path) -> N
     assert ("no figure for unseen pictures" in text) is (seen == 200)
     assert ("On the other 50: accuracy 100.00% (95 % interval 92.87% to 100.00%)" in text) is (seen == 150)
     assert (f"{seen} of the 200 validation pictures" in text) is (seen is not None)
-    assert " A remark. " in text
+    assert " A remark. Model: ResNet18, recipe " in text
     assert " Training brought nothing. " in text
     assert 'label 1 ("real") in the training data are FAKE pictures' in text
 

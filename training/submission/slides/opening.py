@@ -117,7 +117,7 @@ def method(deck: Deck, facts: Facts) -> None:
     first = FIRST_WEIGHTS.get(recipe["init"], Path(recipe["init"]).stem[:MAX_FILE])
     canvas = Canvas(
         deck,
-        f"{backbone}, trained in {_duration(report['seconds'])}",
+        f"One {backbone}, trained in {_duration(report['seconds'])}",
         notes=f"Recipe {describe_recipe(recipe)}: {architecture['stem']} stem, {architecture['head']} head. "
         f"Augmentation: {', '.join(used) or 'none recorded'}. All settings stand in metrics.json.",
     )

@@ -59,6 +59,7 @@ def long_run(facts: Facts) -> Facts:
             "name": "predictathon",
             "learning_rate": 0.000123,
             "batch_size": 1024,
+            "architecture": {"stem": "small", "head": "linear", "backbone": "mobilenetv3_small"},
             "preprocess": {"size": 224},
         },
         "data": facts.report["data"] | {"label_1": "REAL", "training": {"pictures": 12345678}},
@@ -313,4 +314,4 @@ def test_reasons_of_what_is_left_out_are_told(
 ) -> None:
     deck = presentation("x", tree_run, tmp_path / "nowhere", 3)
     assert "some slides are left out: there is no folder" in capsys.readouterr().err
-    assert "3 predictions by a ResNet18" in text_of(deck.slides[0])
+    assert "3 predictions by ResNet18" in text_of(deck.slides[0])

@@ -25,7 +25,7 @@ def add_domain(
     graph.add("Identity", "in_domain", inside)
 
 
-def _within(graph: Graph, name: str, detector: MahalanobisDetector, features: str) -> str:
+def _within(graph: "Graph", name: str, detector: MahalanobisDetector, features: str) -> str:
     """What `MahalanobisDetector.contains` says of features, (N, D): bool of shape (N,); its name."""
     if detector.log:
         features = graph.add("Log", f"{name}.logs", graph.add("Add", f"{name}.raised", features, FLOOR))
@@ -37,7 +37,7 @@ def _within(graph: Graph, name: str, detector: MahalanobisDetector, features: st
     return graph.add("LessOrEqual", f"{name}.within", distance, detector.threshold)
 
 
-def _statistics(graph: Graph) -> str:
+def _statistics(graph: "Graph") -> str:
     """What `model.images.statistics.image_statistics` gives, (N, len(STATISTICS)), of `pictures`."""
     values = graph.add("Cast", "statistics.values", "pictures", to=FLOAT)
     planes = graph.add("Transpose", "statistics.planes", values, perm=[0, 3, 1, 2])

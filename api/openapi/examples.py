@@ -12,7 +12,7 @@ CAT: dict[str, Any] = {
     "width": 32,
     "height": 32,
     "resized": False,
-    "model": "217c29296826",
+    "model": "d50f0b80d774",
     "request_id": "e98704bf-f22c-4b22-b494-b32871220c06",
 }
 BALL_FOR_HUGGING_FACE: list[dict[str, Any]] = [
@@ -60,7 +60,7 @@ INFERENCE_REQUEST: dict[str, Any] = {
 }
 INFERENCE_RESPONSE: dict[str, Any] = {
     "model_name": "cifake",
-    "model_version": "217c29296826",
+    "model_version": "d50f0b80d774",
     "id": "9dfe261d-f997-4923-b882-4997023ae607",
     "outputs": [
         {"name": "prediction", "datatype": "FP32", "shape": [1], "data": [0.99956]},

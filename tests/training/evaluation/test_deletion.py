@@ -5,6 +5,7 @@ import torch
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.images.preprocess import Preprocess
+from model.ood import OodFeatures
 from model.predictor import Predictor
 from tests.pictures import noise
 from training.evaluation.deletion import deletion, describe
@@ -14,7 +15,8 @@ class MaxBrightness(Predictor):
     """The logit is the brightness of the brightest pixel, the heat map that of each pixel."""
 
     def forward(self, pictures: np.ndarray, use_all_cores: bool = True) -> tuple:  # type: ignore[override]
-        return pictures.max((1, 2, 3)) / 10, np.zeros((len(pictures), 1))
+        nothing = np.zeros((len(pictures), 1))
+        return pictures.max((1, 2, 3)) / 10, OodFeatures(nothing, nothing)
 
     def explain(  # type: ignore[override]
         self, pictures: np.ndarray, layer: str = "layer2", predictions: np.ndarray | None = None

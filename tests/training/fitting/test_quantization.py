@@ -7,6 +7,7 @@ import pytest
 
 from model.checkpoint import Checkpoint
 from model.engines.engine import open_engine
+from model.ood import OodFeatures
 from tests.pictures import noise
 from training.data.datasets import Dataset
 from training.data.labelled_images import DataError, LabelledImages, deduplicate, train_val_split
@@ -85,7 +86,8 @@ def test_ranges_are_of_one_share_and_the_record_of_the_other(
     class Judge(quantising.Predictor):
         def forward(self, pictures: np.ndarray, use_all_cores: bool = True) -> tuple:  # type: ignore[override]
             judged.append(pictures)
-            return np.zeros(len(pictures)), np.zeros((len(pictures), 1))
+            nothing = np.zeros((len(pictures), 1))
+            return np.zeros(len(pictures)), OodFeatures(nothing, nothing)
 
     monkeypatch.setattr(quantising, "int8_ranges", remember_images)
     monkeypatch.setattr(quantising, "OpenVinoEngine", lambda *arguments: None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from model.images.statistics import LUMA
 from training.data.labelled_images import LABELS, LabelledImages
 
 # Two JPEG decoders agree on luma up to rounding, and differ in how they upsample chroma. Different pictures
@@ -12,7 +13,7 @@ from training.data.labelled_images import LABELS, LabelledImages
 MATCH_RMSE = 3.0
 CHUNK = 500
 
-_LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+_LUMA = torch.tensor(LUMA)
 
 
 def nearest(pictures: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

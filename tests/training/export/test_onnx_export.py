@@ -2,7 +2,6 @@ import json
 import sys
 import tomllib
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ from model import ROOT, SHIPPED
 from model.architecture import Architecture
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
-from model.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from model.images.statistics import STATISTICS, image_statistics
-from model.metadata import CheckpointError, CheckpointMetadata
-from model.ood import MahalanobisDetector, OodFeatures, log_features
+from model.metadata import CheckpointError
+from model.ood import MahalanobisDetector, log_features
 from model.predictor import Predictor
 from tests.networks import ARCHITECTURES, SIZE, needs_timm, random_backbone, random_weights
-from tests.pictures import noise
+from tests.training.export.onnx_files import answers, batch, by_torch, content_of, made, with_detector
 from training.export import onnx_export as export
 from training.export import onnx_graph
 from training.export.onnx_export import ExportError, build_model, check, check_pictures, describe, export_onnx
@@ -30,57 +27,6 @@ CALIBRATION = Calibration(temperature=1.4, power=1.7, shift=0.5)
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "CHECKED", 8)
-
-
-@pytest.fixture
-def onnx() -> Any:
-    return pytest.importorskip("onnx")
-
-
-@pytest.fixture
-def onnxruntime(onnx: Any) -> Any:
-    return pytest.importorskip("onnxruntime")
-
-
-def made(architecture: Architecture = Architecture(), **changes: Any) -> Checkpoint:
-    """A checkpoint whose weights nobody trained."""
-    metadata = CheckpointMetadata(architecture, Preprocess(SIZE, IMAGENET_MEAN, IMAGENET_STD), **changes)
-    return Checkpoint(metadata, random_weights(architecture))
-
-
-def with_detector(checkpoint: Checkpoint) -> Checkpoint:
-    """Half of the pictures of `batch` are in its domain, by a good distance."""
-    _, (means, _) = by_torch(checkpoint.metadata.architecture)
-    mean = log_features(means).mean(0)
-    whitening = np.random.default_rng(0).normal(0, 0.1, (len(mean), len(mean)))
-    nearer, farther = np.sort(MahalanobisDetector(mean, whitening, 1).distance(means))[2:4]
-    assert farther > 1.01 * nearer
-    return checkpoint.with_metadata(
-        ood_detector=MahalanobisDetector(mean, whitening, float(nearer + farther) / 2)
-    )
-
-
-@cache
-def by_torch(architecture: Architecture) -> tuple[np.ndarray, OodFeatures]:
-    """Logits of `batch` and what its domain is judged by, of a checkpoint made of this architecture."""
-    return Predictor.from_checkpoint(made(architecture), "cpu").forward(batch())
-
-
-def batch() -> np.ndarray:
-    return np.stack([noise(seed, SIZE, SIZE) for seed in range(6)])
-
-
-def answers(onnxruntime: Any, content: bytes, pictures: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of an ONNX file, by their names."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"pictures": pictures}), strict=True))
-
-
-def content_of(checkpoint: Checkpoint) -> bytes:
-    return build_model(checkpoint).SerializeToString()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.stem}-{a.head}")
@@ -100,36 +46,6 @@ def test_it_answers_as_torch_does(onnxruntime: Any, architecture: Architecture) 
     np.testing.assert_allclose(found["probability"], checkpoint.metadata.probability(z), atol=1e-4)
     np.testing.assert_array_equal(found["in_domain"], detector.contains(means))
     assert found["in_domain"].sum() == 3
-
-
-def test_statistics_of_the_pixels(onnx: Any, onnxruntime: Any) -> None:
-    shades = np.arange(0, 256, 256 // SIZE, dtype=np.uint8)[:SIZE, None]
-    shaded = np.broadcast_to(shades, (SIZE, SIZE, 3)).astype(np.uint8)
-    halves = noise(1, SIZE, SIZE).copy()
-    halves[: SIZE // 2] = (250, 20, 30)
-    pictures = np.stack(
-        [noise(0, SIZE, SIZE), noise(0, SIZE, SIZE) // 32, shaded, shaded.swapaxes(0, 1), halves]
-    )
-    expected = image_statistics(pictures)
-    detector = MahalanobisDetector(np.zeros(len(STATISTICS)), np.eye(len(STATISTICS)), 1)
-    model = build_model(with_detector(made()).with_metadata(image_detector=detector))
-    model.graph.output.append(onnx.helper.make_tensor_value_info("statistics", onnx.TensorProto.FLOAT, None))
-    found = answers(onnxruntime, model.SerializeToString(), pictures)["statistics"]
-    assert (np.ptp(expected, axis=0) > 0.02).all()
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_the_domain_of_both_detectors(onnxruntime: Any) -> None:
-    checkpoint = with_detector(made())
-    assert checkpoint.metadata.ood_detector is not None
-    _, (means, statistics) = by_torch(checkpoint.metadata.architecture)
-    image = MahalanobisDetector(log_features(statistics[0]), np.eye(len(STATISTICS)), 1)
-    nearer, farther = np.sort(image.distance(statistics))[3:5]
-    checkpoint = checkpoint.with_metadata(image_detector=replace(image, threshold=(nearer + farther) / 2))
-    inside = checkpoint.metadata.contains(OodFeatures(means, statistics))
-    assert inside is not None
-    assert 0 < inside.sum() < checkpoint.metadata.ood_detector.contains(means).sum()
-    np.testing.assert_array_equal(answers(onnxruntime, content_of(checkpoint), batch())["in_domain"], inside)
 
 
 @pytest.mark.parametrize(

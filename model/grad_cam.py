@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model.architecture import GRAD_CAM_LAYER, STAGES
 from model.backbones import BackboneNetwork
-from model.network import head, logits, stages
+from model.network import head, logits, pooled, stages
 
 
 def grad_cam(network: nn.Module, pictures: Tensor, sign: Tensor, layer: str = GRAD_CAM_LAYER) -> Tensor:
@@ -56,7 +56,7 @@ def _forward_resnet18(network: nn.Module, pictures: Tensor, layer: str) -> tuple
         last = maps.requires_grad_()
         for name in STAGES[STAGES.index(layer) + 1 :]:
             last = network.get_submodule(name)(last)
-        return maps, head(network, last)
+        return maps, head(network, pooled(network, last))
 
 
 def _forward_backbone(network: BackboneNetwork, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:

@@ -125,10 +125,27 @@ def stages(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
         yield x
 
 
-def head(network: nn.Module, last: Tensor) -> Tensor:
-    """Logits of label 1, shape (N,), from the feature maps after the last stage, (N, FEATURES, H, W)."""
-    features = torch.flatten(network.get_submodule("avgpool")(last), 1)
-    return network.get_submodule("fc")(features).flatten()
+def features(network: nn.Module, images: Tensor) -> Tensor:
+    """What the head takes, shape (N, features), of normalized images (N, 3, H, W)."""
+    if isinstance(network, BackboneNetwork):
+        return network.features(images)
+    *_, last = stages(network, images)
+    return pooled(network, last)
+
+
+def pooled(network: nn.Module, last: Tensor) -> Tensor:
+    """ResNet18's features, shape (N, FEATURES), from the maps after the last stage, (N, FEATURES, H, W)."""
+    return torch.flatten(network.get_submodule("avgpool")(last), 1)
+
+
+def head(network: nn.Module, features: Tensor) -> Tensor:
+    """Logits of label 1, shape (N,), from the features, (N, features)."""
+    return head_module(network)(features).flatten()
+
+
+def head_module(network: nn.Module) -> nn.Module:
+    """The layers after the features."""
+    return network.get_submodule("head" if isinstance(network, BackboneNetwork) else "fc")
 
 
 def logits_and_means(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,10 +155,10 @@ def logits_and_means(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor
     of another backbone the features that its head takes.
     """
     if isinstance(network, BackboneNetwork):
-        features = network.features(images)
-        return network.head(features).flatten(), features
+        values = network.features(images)
+        return head(network, values), values
     *early, last = stages(network, images)
-    return head(network, last), torch.cat([maps.mean((2, 3)) for maps in early], 1)
+    return head(network, pooled(network, last)), torch.cat([maps.mean((2, 3)) for maps in early], 1)
 
 
 def fuse_batch_norms(network: nn.Module) -> nn.Module:

@@ -15,6 +15,7 @@ from model.predictor import Predictor
 from model.tensors import to_arrays
 from training.data.fingerprints import contained, fingerprints
 from training.data.labelled_images import LabelledImages
+from training.data.object_classes import object_classes
 from training.evaluation.forward import forward
 from training.evaluation.validation_overlap import OF
 from training.fitting import loop
@@ -135,6 +136,10 @@ def fit(
         epoch, calibration = 0, initial_calibration(init, recipe, negated=right < 0.5)
     else:
         print(f"Epoch {epoch} is kept, with a validation loss of {loss:.4f}.")
+    if recipe.learns_objects and object_classes(training.names) is None:
+        notes.append(
+            "The classes of objects were not learnt: the names of the files do not tell them, as CIFAKE's do."
+        )
     if new.sum() >= MIN_PICTURES:
         calibration = fit_calibration(z[new], validation.labels[new])
     else:

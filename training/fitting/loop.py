@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from model.engines.hardware import autocast, pick_device
 from model.files import atomic_write
 from model.metadata import CheckpointError
-from model.network import build_network, logits, predict_logits
+from model.network import build_network, features, head, head_module, predict_logits
 from model.predictor import PASS_PIXELS
 from model.tensors import load_tensors
 from training.data.errors import TrainingError
 from training.data.labelled_images import LabelledImages
+from training.data.object_classes import OBJECT_CLASSES
 from training.data.reports import torch_writes
 from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, total_norm
@@ -29,7 +30,7 @@ from training.fitting.recipes import Recipe, value_of_cycle
 from training.fitting.training_data import TrainingData, normalization
 from training.progress import track
 
-STATE_VERSION = 3  # of the saved training state
+STATE_VERSION = 4  # of the saved training state
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,27 @@ def train(
     if recipe.distill_weight[0] and teacher is None:
         raise ValueError("distill_weight must be 0 for the first cycle where no teacher is given")
 
-    # Network, optimizer and moving average of the weights
+    # Data on the device
     torch_device = pick_device(device)
+    data = TrainingData.of(training, recipe, torch_device)
+
+    # Network, optimizer and moving average of the weights
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.architecture)
     network.load_state_dict(initial_weights or {}, strict=False)
     network = network.to(torch_device).to(memory_format=torch.channels_last)
-    optimizer = recipe.create_optimizer(network)
+    object_head = None
+    if data.objects is not None:
+        width = next(head_module(network).parameters()).shape[1]
+        object_head = nn.Linear(width, len(OBJECT_CLASSES)).to(torch_device)
+    trained = nn.ModuleList([network, object_head] if object_head else [network])
+    optimizer = recipe.create_optimizer(trained)
     ema = MovingAverage(network, recipe.ema_decay)
     pruning = Pruning(len(training), recipe.prune_ratio, torch_device)
     distillation = Distillation(
         len(training), lambda: build_network(recipe.architecture), torch_device, teacher
     )
 
-    # Data on the device
-    data = TrainingData.of(training, recipe, torch_device)
     normalize = normalization(recipe.preprocess, torch_device)
     validation_images = torch.from_numpy(validation.images).to(torch_device).permute(0, 3, 1, 2)
     validation_labels = torch.from_numpy(validation.labels).float()
@@ -104,7 +111,7 @@ def train(
 
     # Resume, or choose the precision
     stateful: dict[str, Any] = {
-        "network": network,
+        "networks": trained,
         "ema": ema,
         "optimizer": optimizer,
         "pruning": pruning,
@@ -114,6 +121,7 @@ def train(
         "recipe": repr(recipe),
         "training data": training.digest(),
         "validation data": validation.digest(),
+        "object classes": "none" if data.objects is None else digest_of({"classes": data.objects.cpu()}),
         "image order": training.digest(ordered=True) + validation.digest(ordered=True),
         "initial weights": digest_of(network.state_dict()),
         "teacher": digest_of(teacher.state_dict()) if teacher else "none",
@@ -148,6 +156,7 @@ def train(
         cycle, epoch_in_cycle = recipe.locate(epoch)
         last_of_cycle = epoch_in_cycle == len(recipe.lr_cycles[cycle]) - 1
         distill_weight = value_of_cycle(recipe.distill_weight, cycle)
+        object_weight = value_of_cycle(recipe.object_weight, cycle)
         if epoch_in_cycle == 0 and distill_weight:
             distillation.update_soft_targets(lambda snapshot: evaluate(snapshot, data.images))
         order, pruning_weights = pruning.select(generator, keep_all=cycle == 0 or last_of_cycle)
@@ -166,13 +175,23 @@ def train(
             x = recipe.augmentation(data.images[index], crop_size, generator)
             with autocast(torch_device, chosen.precision):
                 normalized = normalize(x)
-                z = logits(network, normalized).float()
+                image_features = features(network, normalized)
+                z = head(network, image_features).float()
                 target = distillation.blend(index, normalized, data.targets[index], distill_weight)
             losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
             weight = pruning_weights[batch] * data.weights[index]
+            total_losses = losses
+            if object_head and data.objects is not None and object_weight:
+                object_losses = F.cross_entropy(
+                    object_head(image_features.float()),
+                    data.objects[index],
+                    reduction="none",
+                    label_smoothing=recipe.label_smoothing,
+                )
+                total_losses = losses + object_weight * object_losses
             optimizer.zero_grad()
-            (weight * losses).mean().backward()
-            norm = nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+            (weight * total_losses).mean().backward()
+            norm = nn.utils.get_total_norm([p.grad for p in trained.parameters() if p.grad is not None])
             optimizer.step()
             ema.update()
             pruning.update(index, losses)

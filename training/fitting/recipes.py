@@ -29,6 +29,9 @@ class Recipe:
         used in the first cycle, whose losses are not informative yet, nor in the last epoch of a cycle.
     distill_weight: for each cycle, the weight in [0, 1] of a teacher's predictions in the targets, or without
         one of earlier cycles' (training.fitting.distillation); the last one repeats.
+    object_weight: for each cycle, the weight, at least 0, of an auxiliary loss: the cross-entropy of the ten
+        classes of objects (training.data.object_classes), by a linear layer on the features that is not saved
+        (multi-task learning, Caruana 1997, doi 10.1023/A:1007379606734); the last one repeats.
     teacher: the recipe of a network that is trained before, on the same images and from random weights, and
         whose predictions for each augmented batch are learnt.
     balance: weight images so that both classes have the same total weight.
@@ -54,6 +57,7 @@ class Recipe:
     warmup: float = 0.2
     prune_ratio: float = 0.0
     distill_weight: tuple[float, ...] = (0.0,)
+    object_weight: tuple[float, ...] = (0.0,)
     teacher: "Recipe | None" = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -74,6 +78,8 @@ class Recipe:
             raise ValueError("peak_lr_scales must be one or more")
         if not self.distill_weight or not all(0 <= weight <= 1 for weight in self.distill_weight):
             raise ValueError("distill_weight must be one or more, from 0 to 1")
+        if not self.object_weight or not all(0 <= weight < math.inf for weight in self.object_weight):
+            raise ValueError("object_weight must be one or more numbers of at least 0")
         if self.teacher and (self.teacher.preprocess != self.preprocess or self.teacher.init != "none"):
             raise ValueError("a teacher must have the same preprocess, and start from random weights")
         if not 0 <= self.learning_rate < math.inf:
@@ -93,6 +99,11 @@ class Recipe:
     @property
     def epochs(self) -> int:
         return len(self.crop_sizes)
+
+    @property
+    def learns_objects(self) -> bool:
+        """Whether a cycle has an `object_weight` other than 0."""
+        return any(value_of_cycle(self.object_weight, cycle) for cycle in range(len(self.lr_cycles)))
 
     def override(
         self,
@@ -185,10 +196,12 @@ RECIPES = {
                 (24,) * 2 + (32,) * 8,
                 (24,) * 4 + (32,) * 15,
                 (32,) * 14,
+                (32,) * 8,
             ),
-            peak_lr_scales=(1.0, 1.0, 0.5, 0.35),
+            peak_lr_scales=(1.0, 1.0, 0.5, 0.35, 0.5),
             prune_ratio=0.65,
-            distill_weight=(0.0, 0.0, 0.0, 0.7),
+            distill_weight=(0.0, 0.0, 0.0, 0.7, 0.5),
+            object_weight=(0.0, 0.0, 0.0, 0.0, 0.3),
             patience=24,
         ),
         _TEACHER,

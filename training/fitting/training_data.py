@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.images.preprocess import Preprocess
 from training.data.labelled_images import LabelledImages
+from training.data.object_classes import object_classes
 from training.data.transfer import to_device
 from training.fitting.recipes import Recipe
 
@@ -18,13 +19,15 @@ class TrainingData:
     """What a step needs of each image, all on one device, which must have room for it.
 
     images: uint8 of shape (N, 3, H, W). labels: 0 or 1; targets: smoothed, in [0, 1]; weights: in the loss;
-    each float32 of shape (N,).
+    each float32 of shape (N,). objects: places in OBJECT_CLASSES, int64 of shape (N,), or None if the recipe
+    does not learn them or the names do not tell them.
     """
 
     images: Tensor
     labels: Tensor
     targets: Tensor
     weights: Tensor
+    objects: Tensor | None = None
 
     @classmethod
     def of(cls, pictures: LabelledImages, recipe: Recipe, device: torch.device) -> "TrainingData":
@@ -36,7 +39,11 @@ class TrainingData:
         weights = torch.from_numpy(class_weights[pictures.labels]).float()
         labels = torch.from_numpy(pictures.labels).float()
         images = torch.from_numpy(pictures.images).to(device).permute(0, 3, 1, 2)
-        return cls(images, *(to_device(tensor, device) for tensor in (labels, targets, weights)))
+        on_device = [to_device(tensor, device) for tensor in (labels, targets, weights)]
+        objects = object_classes(pictures.names) if recipe.learns_objects else None
+        if objects is not None:
+            on_device.append(to_device(torch.from_numpy(objects), device))
+        return cls(images, *on_device)
 
 
 def normalization(preprocess: Preprocess, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -15,6 +15,7 @@ from tests.networks import build_narrow_networks, needs_timm
 from tests.stand_in_device import StandInDevice, StandInTensor
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
+from training.fitting.augmentation import NO_AUGMENTATION
 from training.fitting.finite import NotFiniteError
 from training.fitting.history import Epoch
 from training.fitting.loop import ResumeError, train
@@ -274,7 +275,7 @@ def test_an_epoch_with_values_that_are_not_finite_is_not_saved(
     last = 64 // recipe.batch_size * 2
     steps = iter(range(1, last + 1))
     step_of = torch.optim.SGD.step
-    compute = loop.logits
+    compute = loop.head
 
     def faulty_step(optimizer: torch.optim.SGD) -> None:
         step_of(optimizer)
@@ -294,7 +295,7 @@ def test_an_epoch_with_values_that_are_not_finite_is_not_saved(
         return z
 
     monkeypatch.setattr(torch.optim.SGD, "step", faulty_step)
-    monkeypatch.setattr(loop, "logits", faulty_logits)
+    monkeypatch.setattr(loop, "head", faulty_logits)
     validation_logits = iter([0.5, float("nan") if kind == "validation loss" else 0.5])
     if kind in ("validation loss", "weight"):
         monkeypatch.setattr(
@@ -305,7 +306,7 @@ def test_an_epoch_with_values_that_are_not_finite_is_not_saved(
     state = torch.load(tmp_path / "state", weights_only=True)
     assert [row["epoch"] for row in state["history"]] == [1]
     assert all(
-        tensor.isfinite().all() for part in ("network", "best_weights") for tensor in state[part].values()
+        tensor.isfinite().all() for part in ("networks", "best_weights") for tensor in state[part].values()
     )
 
 
@@ -364,6 +365,68 @@ def test_a_first_cycle_without_a_teacher_learns_labels_alone(
 ) -> None:
     with pytest.raises(ValueError, match="distill_weight must be 0 for the first cycle"):
         train(TAUGHT, *data, tmp_path / "state", device="cpu")
+
+
+OBJECTS = replace(RECIPE, object_weight=(0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def objects(data: tuple[LabelledImages, LabelledImages]) -> tuple[LabelledImages, LabelledImages]:
+    """The same, with a square at one of ten places, which the names tell as CIFAKE's do."""
+    training, validation = data
+    images, places = training.images.copy(), np.arange(64) // 2 % 10
+    for image, place in zip(images, places, strict=True):
+        row, column = 4 * (place // 4) + 2, 4 * (place % 4)
+        image[row : row + 4, column : column + 4] = (250, 0, 0)
+    names = [f"{i} ({place + 1}).jpg" if place else f"{i}.jpg" for i, place in enumerate(places)]
+    return replace(training, images=images, names=names), validation
+
+
+def test_objects_are_learnt_in_the_cycles_that_have_a_weight(
+    objects: tuple[LabelledImages, LabelledImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    compute = torch.nn.functional.cross_entropy
+
+    def spied(*arguments: Any, **named: Any) -> Tensor:
+        result = compute(*arguments, **named)
+        losses.append(float(result.detach().mean()))
+        return result
+
+    longer = replace(OBJECTS, lr_cycles=((16,), (16,) * 12), prune_ratio=0.0, augmentation=NO_AUGMENTATION)
+    without = train(replace(longer, object_weight=(0.0,)), *objects, tmp_path / "without", device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "cross_entropy", spied)
+        learnt = train(longer, *objects, tmp_path / "learnt", device="cpu")
+    assert len(losses) == 12 * 8
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) / 2
+    assert learnt.weights.keys() == without.weights.keys()
+    assert replace(learnt.history[0], seconds=0) == replace(without.history[0], seconds=0)
+    assert not same(learnt, without)
+
+
+def test_names_that_tell_nothing_leave_the_objects_out(
+    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    results = [
+        train(replace(RECIPE, object_weight=(weight,)), *data, tmp_path / str(weight), device="cpu")
+        for weight in (0.0, 1.0)
+    ]
+    assert same(*results)
+
+
+def test_a_resumed_run_that_learns_objects_equals_an_uninterrupted_one(
+    objects: tuple[LabelledImages, LabelledImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(OBJECTS, *objects, tmp_path / "whole", device="cpu")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "describe", killed)
+        train(OBJECTS, *objects, tmp_path / "state", device="cpu")
+    training, validation = objects
+    others = replace(training, names=[*training.names[1:], training.names[0]])
+    with pytest.raises(ResumeError, match="another object classes"):
+        train(OBJECTS, others, validation, tmp_path / "state", resume=True, device="cpu")
+    assert same(train(OBJECTS, *objects, tmp_path / "state", resume=True, device="cpu"), whole)
 
 
 class Waits(TorchDispatchMode):

@@ -30,11 +30,15 @@ def test_recipes_are_frozen() -> None:
         {"validation_fraction": 0.0},
         {"prune_ratio": 1.0},
         {"peak_lr_scales": ()},
+        {"object_weight": ()},
+        {"object_weight": (0.0, -1.0)},
+        {"object_weight": (float("inf"),)},
     ],
 )
 def test_invalid_values_are_refused(change: dict) -> None:
     with pytest.raises(
-        ValueError, match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales"
+        ValueError,
+        match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales|object_weight",
     ):
         replace(RECIPES["cifake"], **change)
 
@@ -64,6 +68,14 @@ def test_a_teacher_is_overridden_too() -> None:
     overrides = {"epochs": 2, "batch_size": 32, "learning_rate": 0.1, "seed": 5}
     assert recipe_record(recipe, "none")["overrides"] == overrides
     assert recipe_record(RECIPES["cifake-gpu"], "none")["overrides"] == {}
+
+
+def test_objects_are_learnt_if_a_cycle_has_a_weight() -> None:
+    recipe = RECIPES["cifake"]
+    assert recipe.learns_objects
+    assert not recipe.override(epochs=3).learns_objects  # one cycle, as the first
+    assert replace(RECIPES["quick"], object_weight=(0.5, 0.0)).learns_objects
+    assert not RECIPES["quick"].learns_objects
 
 
 TWO_CYCLES = replace(

@@ -111,6 +111,23 @@ def test_the_run_folder(tmp_path: Path) -> None:
     assert sum(right) / len(right) == report["validation"]["accuracy"]
 
 
+def test_objects_that_no_name_tells_are_a_note(tmp_path: Path) -> None:
+    """In a tree whose files are simply numbered, until they are named as CIFAKE's."""
+    root, out = cifake_tree(tmp_path / "data"), tmp_path / "x.pth"
+    recipe = replace(RECIPE, object_weight=(0.5,))
+    told = "The classes of objects were not learnt: the names of the files do not tell them, as CIFAKE's do."
+
+    def notes() -> list[str]:
+        runs.run(recipe, load_train(root, Preprocess()), out, CPU, "REAL")
+        return json.loads(out.with_name("metrics.json").read_text())["notes"]
+
+    assert told in notes()
+    for path in list((root / "train").glob("*/*.png")):
+        place = int(path.stem) % 10
+        path.rename(path.with_stem(f"{path.stem} ({place + 1})" if place else path.stem))
+    assert told not in notes()
+
+
 TAUGHT = replace(
     RECIPE,
     lr_cycles=((32, 32),),

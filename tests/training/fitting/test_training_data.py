@@ -41,6 +41,17 @@ def test_balanced_classes_weigh_the_same(pictures: LabelledImages) -> None:
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2 / 3, 2, 2 / 3]))
 
 
+def test_objects_are_there_where_the_recipe_learns_them(pictures: LabelledImages) -> None:
+    names = ["1.jpg", *(f"1 ({number}).jpg" for number in range(2, 11))]
+    ten = replace(pictures.select(np.zeros(10, int)), names=names)
+    learning = replace(RECIPE, object_weight=(0.5,))
+    objects = TrainingData.of(ten, learning, CPU).objects
+    assert objects is not None
+    assert objects.tolist() == list(range(10))
+    assert TrainingData.of(ten, RECIPE, CPU).objects is None
+    assert TrainingData.of(pictures, learning, CPU).objects is None
+
+
 @pytest.mark.parametrize(("mean", "std"), [(HALF, HALF), (IMAGENET_MEAN, IMAGENET_STD), ((0.0,) * 3, HALF)])
 def test_normalization_is_that_of_the_preprocess(mean: tuple, std: tuple) -> None:
     """To the last bit and in its memory format, for all values of a pixel."""

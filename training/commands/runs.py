@@ -22,8 +22,9 @@ from training.evaluation.validation_overlap import describe_overlap, has_unseen
 from training.fitting.fitted import Options, seen_by
 from training.fitting.initial_weights import initial_weights
 from training.fitting.loop import ResumeError
+from training.fitting.recipe import Recipe
 from training.fitting.recipe_names import RECIPE_NAMES
-from training.fitting.recipes import RECIPES, Recipe, recipe_record
+from training.fitting.recipes import RECIPES, recipe_record
 from training.fitting.run import (
     audit_labels,
     check_room,

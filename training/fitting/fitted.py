@@ -29,7 +29,8 @@ from training.fitting.initial_weights import (
     seen_fingerprints,
 )
 from training.fitting.precision import PrecisionChoice
-from training.fitting.recipes import Recipe, recipe_record
+from training.fitting.recipe import Recipe
+from training.fitting.recipes import recipe_record
 
 LABEL_CHECK_SAMPLE = 2000
 

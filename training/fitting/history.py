@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from training.data.reports import write_csv
-from training.fitting.recipes import Recipe
+from training.fitting.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from training.data.errors import TrainingError
 from training.data.fingerprints import read_fingerprints
 from training.data.labelled_images import LabelledImages
 from training.fitting.calibration import negate
-from training.fitting.recipes import Recipe
+from training.fitting.recipe import Recipe
 
 IMAGENET = ResNet18_Weights.IMAGENET1K_V1
 

@@ -26,7 +26,7 @@ from training.fitting.initial_weights import digest_of
 from training.fitting.moving_average import MovingAverage
 from training.fitting.precision import PrecisionChoice, choose_precision, step_times
 from training.fitting.pruning import Pruning
-from training.fitting.recipes import Recipe, value_of_cycle
+from training.fitting.recipe import Recipe, value_of_cycle
 from training.fitting.training_data import TrainingData, normalization
 from training.progress import track
 

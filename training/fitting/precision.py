@@ -15,7 +15,7 @@ from torch import nn
 
 from model.engines.hardware import autocast, has_autocast
 from model.network import logits
-from training.fitting.recipes import Recipe
+from training.fitting.recipe import Recipe
 
 Precision = Literal["f32", "bf16"]
 PrecisionOption = Literal["auto", "f32", "bf16"]

@@ -26,7 +26,7 @@ from training.evaluation.validation_overlap import overlap_metrics
 from training.fitting.fitted import LABEL_CHECK_SAMPLE, Options, fit, state_paths
 from training.fitting.history import write_history
 from training.fitting.initial_weights import seen_fingerprints
-from training.fitting.recipes import Recipe
+from training.fitting.recipe import Recipe
 
 DETECTOR_SAMPLE = 10_000  # training pictures that the OOD detector is fitted to
 MAX_LISTED = 10

@@ -11,7 +11,7 @@ from model.images.preprocess import Preprocess
 from training.data.labelled_images import LabelledImages
 from training.data.object_classes import object_classes
 from training.data.transfer import to_device
-from training.fitting.recipes import Recipe
+from training.fitting.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from training.fitting.history import (
     should_stop_early,
     write_history,
 )
-from training.fitting.recipes import RECIPES, Recipe
+from training.fitting.recipe import Recipe
+from training.fitting.recipes import RECIPES
 
 RECIPE = replace(RECIPES["cifake"], lr_cycles=((16, 32), (32, 32, 32, 32)), patience=2)
 

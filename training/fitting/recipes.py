@@ -24,7 +24,11 @@ _PUBLISHED = Recipe(
 
 # One long cycle, which early stopping leaves alone, on whole images at the stem's full resolution. For a GPU.
 _TEACHER = Recipe(
-    "cifake-teacher", lr_cycles=((32,) * 120,), architecture=Architecture("small"), patience=120
+    "cifake-teacher",
+    lr_cycles=((32,) * 120,),
+    architecture=Architecture("small"),
+    object_weight=(0.3,),
+    patience=120,
 )
 
 RECIPES = {
@@ -51,6 +55,7 @@ RECIPES = {
             lr_cycles=((32,) * 90,),
             architecture=Architecture("small-late-pool"),
             distill_weight=(0.7,),
+            object_weight=(0.3,),
             teacher=_TEACHER,
             patience=90,
         ),

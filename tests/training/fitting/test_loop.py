@@ -446,13 +446,13 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
 def test_steps_do_not_wait_for_the_device(
-    data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+    objects: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
     """Except for the first and the last one: an epoch of six steps waits as often as one of two."""
-    pictures = data[0].select(np.arange(24))
+    pictures = objects[0].select(np.arange(24))
     counts = []
     for batch_size in (12, 4):
-        recipe = replace(TAUGHT, lr_cycles=((8,),), batch_size=batch_size)
+        recipe = replace(TAUGHT, lr_cycles=((8,),), batch_size=batch_size, object_weight=(1.0,))
         with StandInDevice(), Waits() as waits:
             train(recipe, pictures, pictures, tmp_path / "state", device="meta", teacher=Checkerboards())
         counts.append(waits.count)

@@ -36,7 +36,7 @@ EXAMPLES = ROOT / "api" / "examples"
 MOST_LINES = 150
 START_SECONDS = 60
 TOLERANCE = 0.02  # of numbers: int8 is rounded otherwise on other processors
-UNSURE_TOLERANCE = 0.06  # of photographs: int8 itself moves their answers by up to 0.05
+UNSURE_TOLERANCE = 0.06  # of confidences below 0.9: int8 itself moves them by up to 0.05
 PORT = "8000"
 REQUEST_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -256,9 +256,8 @@ def test_the_photographs_are_answered_as_the_model_card_shows(tmp_path: Path) ->
     for answer in json.loads(report.read_bytes())["files"]:
         size, label, confidence, by_content = rows[Path(answer["file"]).name]
         shown = float(confidence.removesuffix(" %")) / 100
-        assert answer["prediction"] == pytest.approx(
-            shown if label == "REAL" else 1 - shown, abs=UNSURE_TOLERANCE
-        )
+        tolerance = TOLERANCE if shown >= 0.9 else UNSURE_TOLERANCE
+        assert answer["prediction"] == pytest.approx(shown if label == "REAL" else 1 - shown, abs=tolerance)
         assert [str(answer["width"]), str(answer["height"])] == re.findall(r"\d+", size)
         assert answer["out_of_domain_reason"] == "size"
         assert answer["in_domain_by_content"] == (by_content == "yes")

@@ -82,6 +82,9 @@ def train(
     # Data on the device
     torch_device = pick_device(device)
     data = TrainingData.of(training, recipe, torch_device)
+    normalize = normalization(recipe.preprocess, torch_device)
+    validation_images = torch.from_numpy(validation.images).to(torch_device).permute(0, 3, 1, 2)
+    validation_labels = torch.from_numpy(validation.labels).float()
 
     # Network, optimizer and moving average of the weights
     torch.manual_seed(recipe.seed)
@@ -99,10 +102,6 @@ def train(
     distillation = Distillation(
         len(training), lambda: build_network(recipe.architecture), torch_device, teacher
     )
-
-    normalize = normalization(recipe.preprocess, torch_device)
-    validation_images = torch.from_numpy(validation.images).to(torch_device).permute(0, 3, 1, 2)
-    validation_labels = torch.from_numpy(validation.labels).float()
 
     def evaluate(network: nn.Module, images: Tensor) -> Tensor:
         """Logits of whole images, in batches of the training's size or of up to about 0.5 GB of memory."""

@@ -38,6 +38,14 @@ def digest_of(path: Path) -> str:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
+LARGEST_INT8_WEIGHT = 63
+"""The level of the largest weight of an output channel in int8: the others are multiples of a 63rd of it.
+
+It is half of what int8 holds: without VNNI two products with an activation are added in 16 bits. A weight
+that stands on a level stays there when it is rounded again.
+"""
+
+
 @dataclass(frozen=True)
 class ActivationRange:
     """The range of an int8 activation, quantized to 256 levels from low to high.

@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from model.metadata import ActivationRange, CheckpointError
+from model.metadata import LARGEST_INT8_WEIGHT, ActivationRange, CheckpointError
 
 
 def quantize(graph: ov.Model, ranges: Iterable[ActivationRange]) -> None:
@@ -30,11 +30,11 @@ def quantize(graph: ov.Model, ranges: Iterable[ActivationRange]) -> None:
         if key not in quantized:  # one FakeQuantize for all consumers of an activation
             quantized[key] = _fake_quantize(source, np.array(range_.low), np.array(range_.high), 256)
         target.replace_source_output(quantized[key])
-    # Weights use half of the int8 range: without VNNI two 8-bit products are summed in 16 bits.
     for node in operations.values():
         if node.get_type_name() == "Convolution":
             weights = node.input_value(1)
-            bound = 2 * np.abs(weights.get_node().get_data()).max((1, 2, 3), keepdims=True)
+            largest = np.abs(weights.get_node().get_data()).max((1, 2, 3), keepdims=True)
+            bound = largest * (127 / LARGEST_INT8_WEIGHT)
             node.input(1).replace_source_output(_fake_quantize(weights, -bound, bound, 255))
     graph.validate_nodes_and_infer_types()
 

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from model.calibration import Calibration
 from model.checkpoint import Checkpoint
 from model.formats import FORMAT, is_checkpoint, upgrade
 from model.metadata import CheckpointError, CheckpointMetadata
+from training.fitting.recipe import Recipe
 from training.fitting.recipes import RECIPES
 
 
@@ -28,7 +29,8 @@ def test_every_name_of_its_recipe_is_one_of_today() -> None:
     added = {"overrides", "precision"}  # by the run
     assert checkpoint.metadata.recipe.keys() - added <= recipe.keys()
     newer = recipe.keys() - checkpoint.metadata.recipe.keys()
-    assert all(recipe[name] is None for name in newer)  # not there then: changes nothing
+    defaults = {field.name: field.default for field in fields(Recipe)}
+    assert all(recipe[name] == defaults[name] for name in newer)  # not there then: changes nothing
     assert checkpoint.metadata.recipe["augmentation"].keys() == recipe["augmentation"].keys()
     assert checkpoint.metadata.ood_detector is not None
 

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from training.fitting.distillation import Distillation
 from training.fitting.finite import check_finite, total_norm
 from training.fitting.history import Epoch, best_epoch, current_cycle, describe, should_stop_early
 from training.fitting.initial_weights import digest_of
+from training.fitting.kernel_rounding import rounded_kernels
 from training.fitting.moving_average import MovingAverage
 from training.fitting.precision import PrecisionChoice, choose_precision, step_times
 from training.fitting.pruning import Pruning
@@ -35,7 +37,8 @@ STATE_VERSION = 4  # of the saved training state
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """weights: the moving average after `best`, the last cycle's epoch with the lowest validation loss.
+    """weights: the moving average after `best`, the last cycle's epoch with the lowest validation loss; its
+    kernels are rounded if those of that epoch were.
 
     Earlier cycles may have a lower loss on the validation images, which are not augmented, but are less
     robust to blur and compression.
@@ -161,6 +164,7 @@ def train(
         order, pruning_weights = pruning.select(generator, keep_all=cycle == 0 or last_of_cycle)
 
         # Train
+        rounded = rounded_kernels if recipe.rounds_kernels(epoch) else nullcontext
         network.train()
         steps = len(order) // recipe.batch_size or 1
         sums = torch.zeros(4, device=torch_device)  # of weights, losses, correct ones, gradient norms
@@ -172,24 +176,25 @@ def train(
             batch = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             index = order[batch]
             x = recipe.augmentation(data.images[index], crop_size, generator)
-            with autocast(torch_device, chosen.precision):
-                normalized = normalize(x)
-                image_features = features(network, normalized)
-                z = head(network, image_features).float()
-                target = distillation.blend(index, normalized, data.targets[index], distill_weight)
-            losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
-            weight = pruning_weights[batch] * data.weights[index]
-            total_losses = losses
-            if object_head and data.objects is not None and object_weight:
-                object_losses = F.cross_entropy(
-                    object_head(image_features.float()),
-                    data.objects[index],
-                    reduction="none",
-                    label_smoothing=recipe.label_smoothing,
-                )
-                total_losses = losses + object_weight * object_losses
-            optimizer.zero_grad()
-            (weight * total_losses).mean().backward()
+            with rounded(network):
+                with autocast(torch_device, chosen.precision):
+                    normalized = normalize(x)
+                    image_features = features(network, normalized)
+                    z = head(network, image_features).float()
+                    target = distillation.blend(index, normalized, data.targets[index], distill_weight)
+                losses = F.binary_cross_entropy_with_logits(z, target, reduction="none")
+                weight = pruning_weights[batch] * data.weights[index]
+                total_losses = losses
+                if object_head and data.objects is not None and object_weight:
+                    object_losses = F.cross_entropy(
+                        object_head(image_features.float()),
+                        data.objects[index],
+                        reduction="none",
+                        label_smoothing=recipe.label_smoothing,
+                    )
+                    total_losses = losses + object_weight * object_losses
+                optimizer.zero_grad()
+                (weight * total_losses).mean().backward()
             norm = nn.utils.get_total_norm([p.grad for p in trained.parameters() if p.grad is not None])
             optimizer.step()
             ema.update()
@@ -204,7 +209,9 @@ def train(
                 tracked.note = f"loss {loss_sum / weight_sum:.4f}"
 
         # Validate the averaged weights
-        z = evaluate(ema.network, validation_images)
+        with rounded(ema.network):
+            z = evaluate(ema.network, validation_images)
+            averaged = {name: tensor.cpu().clone() for name, tensor in ema.network.state_dict().items()}
         validation_loss = float(F.binary_cross_entropy_with_logits(z, validation_labels))
         validation_accuracy = float(((z > 0) == (validation_labels > 0.5)).float().mean())
         check_finite(epoch, {"validation loss": validation_loss, "weight": total_norm(network, ema.network)})
@@ -220,7 +227,6 @@ def train(
             seconds=time.monotonic() - start,
         )
         history.append(row)
-        averaged = {name: tensor.cpu().clone() for name, tensor in ema.network.state_dict().items()}
         if last_of_cycle:
             distillation.add_snapshot(averaged)
         if row is best_epoch(current_cycle(history, recipe)):

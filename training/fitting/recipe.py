@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from model.architecture import Architecture
+from model.architecture import RESNET18, Architecture
 from model.images.preprocess import Preprocess
 from training.fitting.augmentation import Augmentation
 
@@ -32,6 +32,8 @@ class Recipe:
     object_weight: for each cycle, the weight, at least 0, of an auxiliary loss: the cross-entropy of the ten
         classes of objects (training.data.object_classes), by a linear layer on the features that is not saved
         (multi-task learning, Caruana 1997, doi 10.1023/A:1007379606734); the last one repeats.
+    qat_epochs: number of epochs, the last ones of the run, with kernels that are rounded as in int8
+        (training.fitting.kernel_rounding). Only for ResNet18, as int8 is.
     teacher: the recipe of a network that is trained before, on the same images and from random weights, and
         whose predictions for each augmented batch are learnt.
     balance: weight images so that both classes have the same total weight.
@@ -58,6 +60,7 @@ class Recipe:
     prune_ratio: float = 0.0
     distill_weight: tuple[float, ...] = (0.0,)
     object_weight: tuple[float, ...] = (0.0,)
+    qat_epochs: int = 0
     teacher: "Recipe | None" = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -80,6 +83,8 @@ class Recipe:
             raise ValueError("distill_weight must be one or more, from 0 to 1")
         if not self.object_weight or not all(0 <= weight < math.inf for weight in self.object_weight):
             raise ValueError("object_weight must be one or more numbers of at least 0")
+        if self.qat_epochs < 0:
+            raise ValueError("qat_epochs must be at least 0")
         if self.teacher and (self.teacher.preprocess != self.preprocess or self.teacher.init != "none"):
             raise ValueError("a teacher must have the same preprocess, and start from random weights")
         if not 0 <= self.learning_rate < math.inf:
@@ -104,6 +109,10 @@ class Recipe:
     def learns_objects(self) -> bool:
         """Whether a cycle has an `object_weight` other than 0."""
         return any(value_of_cycle(self.object_weight, cycle) for cycle in range(len(self.lr_cycles)))
+
+    def rounds_kernels(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, has quantization-aware training."""
+        return self.architecture.backbone == RESNET18 and epoch > self.epochs - self.qat_epochs
 
     def override(
         self,

@@ -18,6 +18,7 @@ from training.fitting import loop
 from training.fitting.augmentation import NO_AUGMENTATION
 from training.fitting.finite import NotFiniteError
 from training.fitting.history import Epoch
+from training.fitting.kernel_rounding import round_kernels
 from training.fitting.loop import ResumeError, train
 from training.fitting.precision import PrecisionChoice
 from training.fitting.recipes import RECIPES
@@ -28,6 +29,7 @@ RECIPE = replace(
     lr_cycles=((8, 16), (16, 16, 16)),
     prune_ratio=0.5,
     distill_weight=(0.0, 0.2),
+    qat_epochs=2,
     batch_size=8,
     learning_rate=0.1,
     ema_decay=0.5,
@@ -87,6 +89,23 @@ def test_the_best_epoch_is_of_the_last_cycle(
     trained = train(worse, *data, tmp_path / "state", device="cpu")
     assert trained.best == trained.history[-1]
     assert trained.best.validation_loss > min(row.validation_loss for row in trained.history)
+
+
+def test_the_kernels_of_the_last_epochs_are_rounded(
+    uninterrupted: loop.TrainingResult, data: tuple[LabelledImages, LabelledImages], tmp_path: Path
+) -> None:
+    """Where one of these epochs is the best one."""
+    assert uninterrupted.best.epoch > RECIPE.epochs - 2
+    assert are_rounded(uninterrupted.weights)
+    plain = train(replace(RECIPE, qat_epochs=0), *data, tmp_path / "state", device="cpu")
+    assert not are_rounded(plain.weights)
+    assert plain.history[2].train_loss == uninterrupted.history[2].train_loss
+    assert plain.history[3].train_loss != uninterrupted.history[3].train_loss
+
+
+def are_rounded(weights: dict[str, Tensor]) -> bool:
+    kernels = [tensor for tensor in weights.values() if tensor.ndim == 4]
+    return all(torch.allclose(round_kernels(kernel), kernel) for kernel in kernels)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(
@@ -180,7 +199,7 @@ def test_training_starts_from_the_initial_weights(
 ) -> None:
     torch.manual_seed(1)
     first = build_network(RECIPE.architecture).state_dict()
-    still = replace(RECIPE, lr_cycles=((8,),), learning_rate=0.0)
+    still = replace(RECIPE, lr_cycles=((8,),), learning_rate=0.0, qat_epochs=0)
     trained = train(still, *data, tmp_path / "state", first, device="cpu")
     assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
 

@@ -28,12 +28,13 @@ def test_recipes_are_frozen() -> None:
         {"object_weight": ()},
         {"object_weight": (0.0, -1.0)},
         {"object_weight": (float("inf"),)},
+        {"qat_epochs": -1},
     ],
 )
 def test_invalid_values_are_refused(change: dict) -> None:
     with pytest.raises(
         ValueError,
-        match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales|object_weight",
+        match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales|object_weight|qat_epochs",
     ):
         replace(RECIPES["cifake"], **change)
 
@@ -51,6 +52,14 @@ def test_objects_are_learnt_if_a_cycle_has_a_weight() -> None:
     assert not recipe.override(epochs=3).learns_objects  # one cycle, as the first
     assert replace(RECIPES["quick"], object_weight=(0.5, 0.0)).learns_objects
     assert not RECIPES["quick"].learns_objects
+
+
+def test_the_last_epochs_round_the_kernels_of_a_resnet18() -> None:
+    recipe = replace(RECIPES["cifake"], lr_cycles=((16, 16), (24, 32)), qat_epochs=3)
+    assert [recipe.rounds_kernels(epoch) for epoch in range(1, 5)] == [False, True, True, True]
+    assert not replace(recipe, qat_epochs=0).rounds_kernels(4)
+    assert recipe.override(epochs=2).rounds_kernels(1)
+    assert not recipe.override(backbone="resnet50").rounds_kernels(4)
 
 
 TWO_CYCLES = replace(

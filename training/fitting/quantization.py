@@ -83,9 +83,10 @@ def int8_ranges(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[Activatio
 
     One range for all channels of an activation (Nagel et al. 2021, "A White Paper on Neural Network
     Quantization", arXiv 2106.08295, section 3), from the smallest to the largest value in any picture.
-    NNCF's own choice is their means over the pictures, which cuts the largest values off in half of them: the
-    shipped model's logits near 0 lost three times as much by that. NNCF's correction of biases is left out: a
-    range is all that a checkpoint has to carry. So is what `is_rounded` says of the head and of the sums.
+    NNCF's own choice, the means of each picture's, cuts the largest values off in half of the pictures: of
+    the shipped model's fifth cycle the logits within 2.5 of 0 are 0.19 from those in f32 (root mean square)
+    by that, and 0.13 by the whole ranges. NNCF's correction of biases is left out: a range is all that a
+    checkpoint has to carry. So is what `is_rounded` says of the head and of the sums.
     """
     with redirect_stdout(io.StringIO()):  # NNCF draws bars there
         found = nncf.quantize(

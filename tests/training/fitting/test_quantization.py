@@ -14,6 +14,7 @@ from training.data.labelled_images import DataError, LabelledImages, deduplicate
 from training.fitting import quantization as quantising
 from training.fitting.quantization import (
     describe,
+    int8_ranges,
     is_rounded,
     original_split,
     precision_loss,
@@ -67,6 +68,15 @@ def test_a_checkpoint_that_knows_int8(trained: Checkpoint, dataset: Dataset, tmp
     _, reference = open_engine(path, "cpu", "openvino", "f32")
     z, expected = engine.forward(IMAGES)[0], reference.forward(IMAGES)[0]
     assert np.corrcoef(z, expected)[0, 1] > 0.95
+
+
+def test_ranges_reach_from_the_smallest_to_the_largest_value_of_any_picture(
+    random_checkpoint: Checkpoint,
+) -> None:
+    pictures = np.full((9, 32, 32, 3), 128, np.uint8)
+    pictures[5, 0, 0], pictures[6, 0, 0] = 0, 255
+    [of_input] = [one for one in int8_ranges(random_checkpoint, pictures) if one.operation == "conv1"]
+    assert (of_input.low, of_input.high) == pytest.approx((-1, 1), abs=0.01)
 
 
 def test_ranges_are_of_one_share_and_the_record_of_the_other(

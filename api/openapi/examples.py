@@ -16,11 +16,11 @@ CAT: dict[str, Any] = {
     "request_id": "e98704bf-f22c-4b22-b494-b32871220c06",
 }
 BALL_FOR_HUGGING_FACE: list[dict[str, Any]] = [
-    {"label": "FAKE", "score": 0.603183},
-    {"label": "REAL", "score": 0.396817},
+    {"label": "FAKE", "score": 0.603182},
+    {"label": "REAL", "score": 0.396818},
 ]
 PREDICTIONS: list[dict[str, Any]] = [
-    {"image_id": "ball.png", "prediction": 0.396817},
+    {"image_id": "ball.png", "prediction": 0.396818},
     {"image_id": "cat.png", "prediction": 0.99948},
 ]
 JOB: dict[str, Any] = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18
 
-from model.architecture import BACKBONES, FEATURES, RESNET18, STAGES, STEM, Architecture
+from model.architecture import BACKBONES, FEATURES, RESNET18, STAGES, STEM, Architecture, Stem
 from model.backbones import BackboneNetwork
 from model.images.preprocess import Preprocess
 
@@ -72,10 +72,7 @@ def build_network(architecture: Architecture) -> nn.Module:
     if architecture.stem != "imagenet":
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-        pool = architecture.stem == "small-pool"
-        network.maxpool = nn.MaxPool2d(2) if pool else nn.Identity()
-    if architecture.stem == "small-late-pool":
-        network.layer1 = nn.Sequential(*network.layer1, nn.MaxPool2d(2))
+        place_pool(network, architecture.stem)
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and child.kernel_size != (1, 1):
@@ -87,6 +84,19 @@ def build_network(architecture: Architecture) -> nn.Module:
     else:
         network.fc = _mlp(FEATURES, architecture.dropout)
     return network
+
+
+def place_pool(network: nn.Module, stem: Stem) -> None:
+    """Put the 2x2 max-pool of a ResNet18 for small images where `stem` has it, in place.
+
+    All stems but `imagenet` have the same parameters, which stay the same tensors.
+    """
+    blocks = [
+        block for block in network.get_submodule("layer1").children() if not isinstance(block, nn.MaxPool2d)
+    ]
+    late = [nn.MaxPool2d(2)] if stem == "small-late-pool" else []
+    network.layer1 = nn.Sequential(*blocks, *late)
+    network.maxpool = nn.MaxPool2d(2) if stem == "small-pool" else nn.Identity()
 
 
 def _backbone_head(architecture: Architecture) -> nn.Module:

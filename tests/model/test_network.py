@@ -13,9 +13,12 @@ from model.network import (
     fuse_batch_norms,
     logits,
     logits_and_means,
+    place_pool,
     predict_logits,
     stages,
 )
+
+SMALL_STEMS: list[Stem] = ["small", "small-pool", "small-late-pool"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,20 @@ def test_imagenet_stem_is_that_of_torchvision() -> None:
 def test_sides_of_the_feature_maps(stem: Stem, sides: list[int]) -> None:
     maps = stages(build_network(Architecture(stem)), torch.zeros(2, 3, 32, 32))
     assert [one.shape[-1] for one in maps] == sides
+
+
+@pytest.mark.parametrize("before", SMALL_STEMS)
+@pytest.mark.parametrize("after", SMALL_STEMS)
+def test_the_pool_moves_and_the_parameters_stay(before: Stem, after: Stem) -> None:
+    moved = build_network(Architecture(before))
+    parameters = dict(moved.named_parameters())
+    place_pool(moved, after)
+    built = build_network(Architecture(after))
+    built.load_state_dict(moved.state_dict())
+    assert all(parameter is parameters[name] for name, parameter in moved.named_parameters())
+    images = torch.rand(2, 3, 32, 32)
+    for mode in (True, False):  # batch norms compute otherwise in training
+        assert torch.equal(moved.train(mode)(images), built.train(mode)(images))
 
 
 @pytest.mark.parametrize("stem", get_args(Stem))

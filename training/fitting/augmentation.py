@@ -23,6 +23,8 @@ class Augmentation:
 
     flip: mirror left to right with probability 1/2.
     shift: pixels by which a random crop may extend beyond the image, which is reflected there.
+    shift_probability: probability of shifting where the crop has the image's size. The others stay on the
+        8x8 grid that JPEG compressed them in.
     chroma_upsampling: probability of resampling the chroma as another JPEG decoder does.
     jpeg_reencode: probability of JPEG compression, at a quality from `min_jpeg_quality` to 95.
     blur: probability of Gaussian blur, sigma from 0.2 to `max_blur_sigma` pixels.
@@ -39,6 +41,7 @@ class Augmentation:
 
     flip: bool = True
     shift: int = 2
+    shift_probability: float = 0.5
     chroma_upsampling: float = 0.25
     jpeg_reencode: float = 0.15
     min_jpeg_quality: int = 25
@@ -78,9 +81,14 @@ class Augmentation:
         if self.brightness:
             factor = 1 + (torch.rand((len(batch), 1, 1, 1), generator=generator) * 2 - 1) * self.brightness
             batch = _to_uint8(batch * to_device(factor, batch.device))
-        if self.shift == 0 and batch.shape[2:] == (size, size):
-            return batch
-        return random_crop(batch, size, self.shift, generator)
+        if batch.shape[2:] != (size, size):
+            return random_crop(batch, size, self.shift, generator)
+        if self.shift and self.shift_probability:
+            batch = _random_apply(batch, self.shift_probability, generator, self._shift)
+        return batch
+
+    def _shift(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return random_crop(batch, batch.shape[2], self.shift, generator)
 
     def _blur(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         sigma = 0.2 + torch.rand(len(batch), generator=generator) * (self.max_blur_sigma - 0.2)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.architecture import Stem
 from model.network import logits
 from training.data.transfer import to_device
 
@@ -20,6 +21,7 @@ SNAPSHOTS = 2
 
 CPU = torch.device("cpu")
 Weights = dict[str, Tensor]
+Snapshot = tuple[Stem, Weights]
 
 
 class Distillation:
@@ -27,32 +29,32 @@ class Distillation:
 
     A teacher predicts the batches as they are trained on, in each step; snapshots predict the images without
     augmentation, once a cycle.
-    create_network: returns a network that the weights of a snapshot fit. device: of all tensors but the
-    snapshots. teacher: maps normalized images to logits (N, 1); a copy of it is used, in evaluation mode.
+    create_network: returns a network with a given stem. device: of all tensors but the snapshots.
+    teacher: maps normalized images to logits (N, 1); a copy of it is used, in evaluation mode.
     """
 
     def __init__(
         self,
         count: int,
-        create_network: Callable[[], nn.Module],
+        create_network: Callable[[Stem], nn.Module],
         device: torch.device = CPU,
         teacher: nn.Module | None = None,
     ) -> None:
         self._create_network = create_network
-        self.snapshots: list[Weights] = []
+        self.snapshots: list[Snapshot] = []
         self.soft_targets = torch.empty(count, device=device)
         self.teacher: nn.Module | None = None
         if teacher:
             own = copy.deepcopy(teacher).to(device).to(memory_format=torch.channels_last)
             self.teacher = own.eval().requires_grad_(False)
 
-    def add_snapshot(self, weights: Weights) -> None:
-        """Add the weights at the end of a cycle; the oldest of more than SNAPSHOTS are dropped.
+    def add_snapshot(self, stem: Stem, weights: Weights) -> None:
+        """Add the network at the end of a cycle; the oldest of more than SNAPSHOTS are dropped.
 
         With a teacher there is no use for them, and they are not kept.
         """
         if not self.teacher:
-            self.snapshots = [*self.snapshots, weights][-SNAPSHOTS:]
+            self.snapshots = [*self.snapshots, (stem, weights)][-SNAPSHOTS:]
 
     def update_soft_targets(self, predict: Callable[[nn.Module], Tensor]) -> None:
         """Set the soft targets to the sigmoid of the snapshots' mean logits; with a teacher, do nothing.
@@ -62,8 +64,8 @@ class Distillation:
         if self.teacher:
             return
         predicted = []
-        for weights in self.snapshots:
-            network = self._create_network()
+        for stem, weights in self.snapshots:
+            network = self._create_network(stem)
             network.load_state_dict(weights)
             predicted.append(predict(network))
         self.soft_targets = to_device(torch.stack(predicted).mean(0).sigmoid(), self.soft_targets.device)

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.engines.hardware import autocast, pick_device
 from model.files import atomic_write
 from model.metadata import CheckpointError
-from model.network import build_network, features, head, head_module, predict_logits
+from model.network import build_network, features, head, head_module, place_pool, predict_logits
 from model.predictor import PASS_PIXELS
 from model.tensors import load_tensors
 from training.data.errors import TrainingError
@@ -32,7 +32,7 @@ from training.fitting.recipe import Recipe, value_of_cycle
 from training.fitting.training_data import TrainingData, normalization
 from training.progress import track
 
-STATE_VERSION = 4  # of the saved training state
+STATE_VERSION = 5  # of the saved training state
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train(
 
     # Network, optimizer and moving average of the weights
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.architecture)
+    network = build_network(replace(recipe.architecture, stem=recipe.stems[0]))
     network.load_state_dict(initial_weights or {}, strict=False)
     network = network.to(torch_device).to(memory_format=torch.channels_last)
     object_head = None
@@ -103,7 +103,10 @@ def train(
     ema = MovingAverage(network, recipe.ema_decay)
     pruning = Pruning(len(training), recipe.prune_ratio, torch_device)
     distillation = Distillation(
-        len(training), lambda: build_network(recipe.architecture), torch_device, teacher
+        len(training),
+        lambda stem: build_network(replace(recipe.architecture, stem=stem)),
+        torch_device,
+        teacher,
     )
 
     def evaluate(network: nn.Module, images: Tensor) -> Tensor:
@@ -154,11 +157,15 @@ def train(
         generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
         torch.manual_seed(recipe.seed * 1000 + epoch)  # for dropout
 
-        # Soft targets by earlier cycles' networks, and the images of this epoch
+        # The cycle's stem, soft targets by earlier cycles' networks, and the images of this epoch
         cycle, epoch_in_cycle = recipe.locate(epoch)
         last_of_cycle = epoch_in_cycle == len(recipe.lr_cycles[cycle]) - 1
         distill_weight = value_of_cycle(recipe.distill_weight, cycle)
         object_weight = value_of_cycle(recipe.object_weight, cycle)
+        stem = recipe.stems[cycle]
+        if recipe.early_stems:
+            for moved in (network, ema.network):
+                place_pool(moved, stem)
         if epoch_in_cycle == 0 and distill_weight:
             distillation.update_soft_targets(lambda snapshot: evaluate(snapshot, data.images))
         order, pruning_weights = pruning.select(generator, keep_all=cycle == 0 or last_of_cycle)
@@ -228,7 +235,7 @@ def train(
         )
         history.append(row)
         if last_of_cycle:
-            distillation.add_snapshot(averaged)
+            distillation.add_snapshot(stem, averaged)
         if row is best_epoch(current_cycle(history, recipe)):
             best_weights = averaged
         state = {

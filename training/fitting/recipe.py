@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from model.architecture import RESNET18, Architecture
+from model.architecture import RESNET18, Architecture, Stem
 from model.images.preprocess import Preprocess
 from training.fitting.augmentation import Augmentation
 
@@ -20,6 +20,8 @@ class Recipe:
     lr_cycles: for each cycle of the learning rate, the crop size in pixels of each of its epochs (progressive
         resizing). Small crops cost less and show the texture that separates the classes; crops of the whole
         image come last.
+    early_stems: stem of each of the first cycles, in place of the architecture's. The stems of ResNet18 for
+        small images have the same parameters: one that costs less can train first.
     optimizer: `sgd` with Nesterov momentum, or `adam`.
     learning_rate: peak of a cycle (Smith & Topin 2019, arXiv 1708.07120); see `lr_at`.
     peak_lr_scales: factor of the peak for each cycle; the last one repeats.
@@ -51,6 +53,7 @@ class Recipe:
     architecture: Architecture = Architecture()
     preprocess: Preprocess = Preprocess()
     augmentation: Augmentation = Augmentation()
+    early_stems: tuple[Stem, ...] = ()
     batch_size: int = 256
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 0.2
@@ -77,6 +80,10 @@ class Recipe:
             raise ValueError("lr_cycles must be one or more, of one epoch or more")
         if not all(0 < side <= self.preprocess.size for side in self.crop_sizes):
             raise ValueError(f"crop_sizes must be from 1 to {self.preprocess.size} pixels")
+        if self.early_stems and (self.architecture.backbone != RESNET18 or "imagenet" in self.stems):
+            raise ValueError(
+                "early_stems must be stems of ResNet18 for small images, and so must the last one"
+            )
         if not self.peak_lr_scales:
             raise ValueError("peak_lr_scales must be one or more")
         if not self.distill_weight or not all(0 <= weight <= 1 for weight in self.distill_weight):
@@ -106,6 +113,12 @@ class Recipe:
         return len(self.crop_sizes)
 
     @property
+    def stems(self) -> tuple[Stem, ...]:
+        """The stem of each cycle."""
+        cycles = len(self.lr_cycles)
+        return (*self.early_stems, *(self.architecture.stem,) * cycles)[:cycles]
+
+    @property
     def learns_objects(self) -> bool:
         """Whether a cycle has an `object_weight` other than 0."""
         return any(value_of_cycle(self.object_weight, cycle) for cycle in range(len(self.lr_cycles)))
@@ -129,11 +142,13 @@ class Recipe:
         values = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
         changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         if epochs is not None and epochs != self.epochs:
-            changes["lr_cycles"] = ((self.preprocess.size,) * epochs,)
+            changes |= {"lr_cycles": ((self.preprocess.size,) * epochs,), "early_stems": ()}
         if self.teacher:
             changes["teacher"] = self.teacher.override(epochs, batch_size, learning_rate, seed)
         if backbone is not None:
             changes["architecture"] = self.architecture.with_backbone(backbone)
+            if backbone != self.architecture.backbone:
+                changes["early_stems"] = ()
         return replace(self, **changes)
 
     def locate(self, epoch: int) -> tuple[int, int]:

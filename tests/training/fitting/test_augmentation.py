@@ -71,6 +71,15 @@ def test_crops_are_of_the_reflected_image(size: int, padding: int) -> None:
         assert (positions == crop[:, None, None]).all(-1).all(-1).all(0).any()
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_some_pictures_are_shifted_and_the_others_stay_where_they_are(probability: float) -> None:
+    augmentation = replace(NO_AUGMENTATION, shift=2, shift_probability=probability)
+    shifted = augmentation(batch(200), 32, seeded())
+    moved = sum(not torch.equal(a, b) for a, b in zip(shifted, batch(200), strict=True))
+    drawn = probability * 200 * 24 / 25  # one place of 5 x 5 is the picture's own
+    assert abs(moved - drawn) <= 4 * (drawn * (1 - drawn / 200)) ** 0.5
+
+
 def test_crops_have_all_positions() -> None:
     ramp = torch.arange(32, dtype=torch.uint8).expand(500, 3, 32, 32)
     lefts = random_crop(ramp, 16, 0, seeded())[:, 0, 0, 0]

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.architecture import Stem
 from training.fitting.distillation import Distillation
 from training.fitting.recipes import RECIPES
 
 IMAGES = torch.linspace(-1, 1, 24).view(2, 3, 2, 2)
 
 
-def create_network() -> nn.Module:
+def create_network(_stem: Stem) -> nn.Module:
     return nn.Linear(1, 1)
 
 
@@ -26,7 +27,7 @@ def predict(network: nn.Module) -> Tensor:
 def test_targets_are_blended_with_the_mean_of_the_last_two_snapshots() -> None:
     distillation = Distillation(3, create_network)
     for bias in (100.0, 0.0, 2.0):  # the first is dropped
-        distillation.add_snapshot(weights(bias))
+        distillation.add_snapshot("small-pool", weights(bias))
     distillation.update_soft_targets(predict)
     soft = float(torch.sigmoid(torch.tensor(1.0)))
     targets = distillation.blend(torch.tensor([2, 0]), IMAGES, torch.tensor([0.0, 1.0]), 0.25)
@@ -43,7 +44,7 @@ def test_a_given_teacher_answers_the_images_themselves() -> None:
     """In evaluation mode, without a change of its own mode, and in place of snapshots."""
     teacher = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 1)).train()
     distillation = Distillation(3, create_network, teacher=teacher)
-    distillation.add_snapshot(weights(100.0))
+    distillation.add_snapshot("small-pool", weights(100.0))
     distillation.update_soft_targets(predict)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     targets = torch.tensor([0.0, 1.0])
@@ -69,12 +70,23 @@ def test_gradients_pass_through_the_loss_of_blended_targets() -> None:
 
 def test_state_dict(tmp_path: Path) -> None:
     first, second = (Distillation(3, create_network) for _ in range(2))
-    first.add_snapshot(weights(1.0))
+    first.add_snapshot("small-late-pool", weights(1.0))
     first.update_soft_targets(predict)
     torch.save(first.state_dict(), tmp_path / "state")
     second.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
     assert torch.equal(first.soft_targets, second.soft_targets)
-    assert torch.equal(second.snapshots[0]["bias"], torch.ones(1))
+    stem, own = second.snapshots[0]
+    assert stem == "small-late-pool"
+    assert torch.equal(own["bias"], torch.ones(1))
+
+
+def test_each_snapshot_is_asked_with_its_own_stem() -> None:
+    stems: list[Stem] = []
+    distillation = Distillation(3, lambda stem: stems.append(stem) or create_network(stem))
+    distillation.add_snapshot("small-pool", weights(0.0))
+    distillation.add_snapshot("small-late-pool", weights(0.0))
+    distillation.update_soft_targets(predict)
+    assert stems == ["small-pool", "small-late-pool"]
 
 
 @pytest.mark.parametrize("distill_weight", [(), (-0.5,), (0.0, 1.5)])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from model.architecture import Architecture
 from model.images.preprocess import Preprocess
 from training.fitting.recipe import value_of_cycle
 from training.fitting.recipes import RECIPES
@@ -29,12 +30,16 @@ def test_recipes_are_frozen() -> None:
         {"object_weight": (0.0, -1.0)},
         {"object_weight": (float("inf"),)},
         {"qat_epochs": -1},
+        {"early_stems": ("imagenet",)},
+        {"early_stems": ("small-pool",), "architecture": Architecture("imagenet")},
+        {"early_stems": ("small",), "architecture": Architecture("small", backbone="resnet50")},
     ],
 )
 def test_invalid_values_are_refused(change: dict) -> None:
     with pytest.raises(
         ValueError,
-        match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales|object_weight|qat_epochs",
+        match="lr_cycles|crop_sizes|batch|validation_fraction|prune_ratio|peak_lr_scales|object_weight|qat_epochs"
+        "|early_stems",
     ):
         replace(RECIPES["cifake"], **change)
 
@@ -52,6 +57,19 @@ def test_objects_are_learnt_if_a_cycle_has_a_weight() -> None:
     assert not recipe.override(epochs=3).learns_objects  # one cycle, as the first
     assert replace(RECIPES["quick"], object_weight=(0.5, 0.0)).learns_objects
     assert not RECIPES["quick"].learns_objects
+
+
+def test_the_first_cycles_have_stems_of_their_own() -> None:
+    recipe = replace(
+        RECIPES["cifake"],
+        lr_cycles=((16,), (32,), (32,)),
+        architecture=Architecture("small-late-pool"),
+        early_stems=("small-pool",),
+    )
+    assert recipe.stems == ("small-pool", "small-late-pool", "small-late-pool")
+    assert replace(recipe, lr_cycles=((16,),)).stems == ("small-pool",)
+    assert recipe.override(epochs=4).stems == ("small-late-pool",)
+    assert recipe.override(backbone="resnet50").stems == ("small",) * 3
 
 
 def test_the_last_epochs_round_the_kernels_of_a_resnet18() -> None:

@@ -4,24 +4,24 @@ from typing import Any
 
 CAT: dict[str, Any] = {
     "label": "REAL",
-    "confidence": 0.99948,
-    "prediction": 0.99948,
-    "scores": {"REAL": 0.99948, "FAKE": 0.00052},
+    "confidence": 0.999385,
+    "prediction": 0.999385,
+    "scores": {"REAL": 0.999385, "FAKE": 0.000615},
     "in_domain": True,
     "out_of_domain_reason": None,
     "width": 32,
     "height": 32,
     "resized": False,
-    "model": "623c7a122cdb",
+    "model": "5f206c2972ef",
     "request_id": "e98704bf-f22c-4b22-b494-b32871220c06",
 }
 BALL_FOR_HUGGING_FACE: list[dict[str, Any]] = [
-    {"label": "FAKE", "score": 0.603182},
-    {"label": "REAL", "score": 0.396818},
+    {"label": "FAKE", "score": 0.997289},
+    {"label": "REAL", "score": 0.002711},
 ]
 PREDICTIONS: list[dict[str, Any]] = [
-    {"image_id": "ball.png", "prediction": 0.396818},
-    {"image_id": "cat.png", "prediction": 0.99948},
+    {"image_id": "ball.png", "prediction": 0.002711},
+    {"image_id": "cat.png", "prediction": 0.999385},
 ]
 JOB: dict[str, Any] = {
     "id": "DY3WYMt7rnSPq4AWiJFV1QkBz5PrTRW2",
@@ -60,10 +60,10 @@ INFERENCE_REQUEST: dict[str, Any] = {
 }
 INFERENCE_RESPONSE: dict[str, Any] = {
     "model_name": "cifake",
-    "model_version": "623c7a122cdb",
+    "model_version": "5f206c2972ef",
     "id": "9dfe261d-f997-4923-b882-4997023ae607",
     "outputs": [
-        {"name": "prediction", "datatype": "FP32", "shape": [1], "data": [0.99948]},
+        {"name": "prediction", "datatype": "FP32", "shape": [1], "data": [0.999385]},
         {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["REAL"]},
     ],
 }

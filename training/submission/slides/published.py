@@ -27,7 +27,7 @@ PUBLISHED = (
     Published(
         "Shipped model",
         "10,000 of CIFAKE's test pictures, not trained on",
-        "97.73 %",
+        "98.28 %",
         "README.md",
         "README.md",
     ),

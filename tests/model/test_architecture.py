@@ -49,10 +49,10 @@ def test_only_other_backbones_than_resnet18_are_named_in_files(backbone: str) ->
 
 def test_the_shipped_file_is_of_resnet18_and_stays_as_it_is(shipped: Predictor) -> None:
     checkpoint = Checkpoint.load(SHIPPED)
-    assert checkpoint.metadata.architecture == Architecture("small-pool", "linear", backbone="resnet18")
+    assert checkpoint.metadata.architecture == Architecture("small-late-pool", "linear", backbone="resnet18")
     assert checkpoint.metadata.architecture.ood_features == CHANNEL_MEANS
     fields = checkpoint.metadata.to_dict()
-    assert fields["architecture"] == {"stem": "small-pool", "head": "linear", "dropout": 0.0}
+    assert fields["architecture"] == {"stem": "small-late-pool", "head": "linear", "dropout": 0.0}
     assert fields["ood_detector"].keys() == {"mean", "whitening", "threshold"}
 
 

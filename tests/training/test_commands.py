@@ -35,7 +35,9 @@ from training.submission.origin import read_origin
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cifake", "hackathon"):
-        recipe = replace(RECIPES[name], lr_cycles=((8,),), batch_size=8, validation_fraction=0.2)
+        recipe = replace(
+            RECIPES[name], lr_cycles=((8,),), early_stems=(), batch_size=8, validation_fraction=0.2
+        )
         monkeypatch.setitem(RECIPES, name, recipe)
 
 

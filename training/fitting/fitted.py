@@ -23,6 +23,7 @@ from training.fitting.calibration import MIN_PICTURES, cross_entropy, fit_calibr
 from training.fitting.history import Epoch
 from training.fitting.initial_weights import (
     initial_calibration,
+    initial_stem,
     initial_weights,
     is_complete,
     negate_inverted_head,
@@ -84,6 +85,9 @@ def fit(
             weights, recipe, training.subsample(LABEL_CHECK_SAMPLE), options.device
         )
         print(f"{len(weights)} tensors start from {init}")
+        stem, first = initial_stem(init), recipe.stems[0]
+        if stem not in (None, first):
+            print(f"they were trained with the stem {stem}, and this run begins with {first}")
         if right < 0.5:
             print(f"they agree with {right:.1%} of these labels: the last layer starts negated")
     seen = seen_by(init, validation)

@@ -10,7 +10,7 @@ from torch import Tensor, hub
 from torchvision.models import ResNet18_Weights
 
 from model import SHIPPED
-from model.architecture import RESNET18, Architecture
+from model.architecture import RESNET18, Architecture, Stem
 from model.backbones import BackboneError, create_body
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint
@@ -58,6 +58,11 @@ def initial_weights(init: str, architecture: Architecture) -> dict[str, Tensor]:
             "train with --init none"
         )
     return fitting
+
+
+def initial_stem(init: str) -> Stem | None:
+    """The stem that the weights `init`, those of a checkpoint, were trained with; None for `imagenet`."""
+    return None if init == "imagenet" else _load(init).metadata.architecture.stem
 
 
 def seen_fingerprints(init: str) -> np.ndarray | None:

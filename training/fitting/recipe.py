@@ -80,6 +80,10 @@ class Recipe:
             raise ValueError("lr_cycles must be one or more, of one epoch or more")
         if not all(0 < side <= self.preprocess.size for side in self.crop_sizes):
             raise ValueError(f"crop_sizes must be from 1 to {self.preprocess.size} pixels")
+        if self.early_stems and len(self.early_stems) >= len(self.lr_cycles):
+            raise ValueError(
+                "early_stems must be fewer than lr_cycles: the last cycle has the architecture's"
+            )
         if self.early_stems and (self.architecture.backbone != RESNET18 or "imagenet" in self.stems):
             raise ValueError(
                 "early_stems must be stems of ResNet18 for small images, and so must the last one"

@@ -110,14 +110,15 @@ RECIPES = {
 def recipe_record(recipe: Recipe, init: str) -> dict[str, Any]:
     """The settings of a run, and as `overrides` those that are others than the recipe of that name has.
 
-    init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles and
-    the teacher's settings that follow from it, and another network by its `backbone`. A recipe that is not in
-    RECIPES has no overrides.
+    init: the run's initial weights. Another number of epochs stands there as `epochs`, without the cycles,
+    early stems and teacher's settings that follow from it, and another network by its `backbone`. A recipe
+    that is not in RECIPES has no overrides.
     """
     used = asdict(replace(recipe, init=init))
     own = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else used
     overrides = {name: value for name, value in used.items() if value != own[name]}
     overrides.pop("teacher", None)
+    overrides.pop("early_stems", None)
     if overrides.pop("lr_cycles", None):
         overrides["epochs"] = recipe.epochs
     if overrides.pop("architecture", None):

@@ -14,7 +14,7 @@ from training.fitting.history import (
 from training.fitting.recipe import Recipe
 from training.fitting.recipes import RECIPES
 
-RECIPE = replace(RECIPES["cifake"], lr_cycles=((16, 32), (32, 32, 32, 32)), patience=2)
+RECIPE = replace(RECIPES["quick"], lr_cycles=((16, 32), (32, 32, 32, 32)), patience=2)
 
 
 def epochs(*losses: float, recipe: Recipe = RECIPE) -> list[Epoch]:

@@ -31,6 +31,7 @@ def test_recipes_are_frozen() -> None:
         {"object_weight": (float("inf"),)},
         {"qat_epochs": -1},
         {"early_stems": ("imagenet",)},
+        {"early_stems": ("small-pool",) * len(RECIPES["cifake"].lr_cycles)},
         {"early_stems": ("small-pool",), "architecture": Architecture("imagenet")},
         {"early_stems": ("small",), "architecture": Architecture("small", backbone="resnet50")},
     ],
@@ -67,13 +68,13 @@ def test_the_first_cycles_have_stems_of_their_own() -> None:
         early_stems=("small-pool",),
     )
     assert recipe.stems == ("small-pool", "small-late-pool", "small-late-pool")
-    assert replace(recipe, lr_cycles=((16,),)).stems == ("small-pool",)
+    assert replace(recipe, early_stems=()).stems == ("small-late-pool",) * 3
     assert recipe.override(epochs=4).stems == ("small-late-pool",)
     assert recipe.override(backbone="resnet50").stems == ("small",) * 3
 
 
 def test_the_last_epochs_round_the_kernels_of_a_resnet18() -> None:
-    recipe = replace(RECIPES["cifake"], lr_cycles=((16, 16), (24, 32)), qat_epochs=3)
+    recipe = replace(RECIPES["cifake"], lr_cycles=((16, 16), (24, 32)), early_stems=(), qat_epochs=3)
     assert [recipe.rounds_kernels(epoch) for epoch in range(1, 5)] == [False, True, True, True]
     assert not replace(recipe, qat_epochs=0).rounds_kernels(4)
     assert recipe.override(epochs=2).rounds_kernels(1)
@@ -83,6 +84,7 @@ def test_the_last_epochs_round_the_kernels_of_a_resnet18() -> None:
 TWO_CYCLES = replace(
     RECIPES["cifake"],
     lr_cycles=((16, 16, 16, 16, 16), (24, 32)),
+    early_stems=(),
     peak_lr_scales=(1.0,),
     learning_rate=0.2,
     warmup=0.2,

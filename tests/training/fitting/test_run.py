@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.architecture import Architecture
+from model.architecture import Architecture, Stem
 from model.calibration import Calibration
 from model.checkpoint import Checkpoint, as_saved
 from model.images.preprocess import Preprocess
@@ -49,6 +49,7 @@ class Remembering(Augmentation):
 RECIPE = replace(
     RECIPES["cifake"],
     lr_cycles=((32, 32),),
+    early_stems=(),
     augmentation=Remembering(),
     batch_size=8,
     learning_rate=0.05,
@@ -309,11 +310,27 @@ def test_weights_that_say_the_opposite_are_turned_before_they_are_tuned(
     first.save(tmp_path / "first.pth")
     opposite = (z < np.median(z)).astype(np.uint8)
     dataset = Dataset("pictures", LabelledImages(images, opposite, [str(i) for i in range(40)], []))
-    still = replace(RECIPE, learning_rate=0.0, lr_cycles=((32,),))
+    own = random_checkpoint.metadata.architecture
+    still = replace(RECIPE, architecture=own, learning_rate=0.0, lr_cycles=((32,),))
     options = replace(CPU, init=str(tmp_path / "first.pth"))
     tuned = runs.run(still, dataset, tmp_path / "run" / "x.pth", options, "REAL")
     assert "agree with 0.0% of these labels: the last layer starts negated" in capsys.readouterr().out
     np.testing.assert_allclose(tuned.weights["fc.weight"], -first.weights["fc.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize("stem", ["small-pool", "small-late-pool"])
+def test_another_stem_than_that_of_the_first_weights_is_told(
+    stem: Stem, tmp_path: Path, capsys: pytest.CaptureFixture[str], random_checkpoint: Checkpoint
+) -> None:
+    assert random_checkpoint.metadata.architecture.stem == "small-pool"
+    random_checkpoint.save(tmp_path / "first.pth")
+    images = np.stack([noise(seed) for seed in range(40)])
+    labels = np.arange(40, dtype=np.uint8) % 2
+    dataset = Dataset("pictures", LabelledImages(images, labels, [str(i) for i in range(40)], []))
+    recipe = replace(RECIPE, architecture=Architecture(stem), learning_rate=0.0, lr_cycles=((8,),))
+    runs.run(recipe, dataset, tmp_path / "x.pth", replace(CPU, init=str(tmp_path / "first.pth")), "REAL")
+    told = "they were trained with the stem small-pool, and this run begins with small-late-pool"
+    assert (told in capsys.readouterr().out) is (stem != "small-pool")
 
 
 def test_the_shipped_model_looks_at_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

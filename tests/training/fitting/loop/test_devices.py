@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.stand_in_device import StandInDevice, StandInTensor
-from tests.training.fitting.loop.recipes import RECIPE, TAUGHT, Checkerboards, killed, same
+from tests.training.fitting.loop.recipes import ONE_STEM, RECIPE, TAUGHT, Checkerboards, killed, same
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
 from training.fitting.finite import NotFiniteError
@@ -58,7 +58,7 @@ def test_a_device_without_float64(
     data: tuple[LabelledImages, LabelledImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as MPS. The run is interrupted and resumed."""
-    short = replace(RECIPE, lr_cycles=((8,), (16,)), balance=True)
+    short = replace(ONE_STEM, lr_cycles=((8,), (16,)), balance=True)
     data = data[0].select(np.arange(24)), data[1]  # each operation is slow there
     here = train(short, *data, tmp_path / "here", device="cpu")
     with StandInDevice():
@@ -80,7 +80,7 @@ def test_an_epoch_with_values_that_are_not_finite_is_not_saved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The value appears in the last step of the second epoch, and in no other loss."""
-    recipe = replace(RECIPE, lr_cycles=((8, 8, 8),))
+    recipe = replace(ONE_STEM, lr_cycles=((8, 8, 8),))
     last = 64 // recipe.batch_size * 2
     steps = iter(range(1, last + 1))
     step_of = torch.optim.SGD.step
@@ -121,7 +121,7 @@ def test_an_epoch_with_values_that_are_not_finite_is_not_saved(
 
 def test_bf16_on_1x1_maps(data: tuple[LabelledImages, LabelledImages], tmp_path: Path) -> None:
     """The last stage's feature maps of crops of 8 pixels; many steps, so that freed memory is reused."""
-    recipe = replace(RECIPE, lr_cycles=((8, 8, 8, 8),))
+    recipe = replace(ONE_STEM, lr_cycles=((8, 8, 8, 8),))
     trained = train(recipe, *data, tmp_path / "state", device="cpu", precision="bf16")
     assert all(tensor.isfinite().all() for tensor in trained.weights.values())
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.architecture import Architecture
 from model.network import build_network, predict_logits
-from tests.training.fitting.loop.recipes import RECIPE
+from tests.training.fitting.loop.recipes import ONE_STEM, RECIPE
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
 from training.fitting.kernel_rounding import round_kernels
@@ -26,7 +26,7 @@ def test_the_best_epoch_is_of_the_last_cycle(
     data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
     """Even if an earlier cycle has a lower validation loss."""
-    worse = replace(RECIPE, lr_cycles=((16, 16), (8,)), peak_lr_scales=(1.0, 20.0), ema_decay=0.0)
+    worse = replace(ONE_STEM, lr_cycles=((16, 16), (8,)), peak_lr_scales=(1.0, 20.0), ema_decay=0.0)
     trained = train(worse, *data, tmp_path / "state", device="cpu")
     assert trained.best == trained.history[-1]
     assert trained.best.validation_loss > min(row.validation_loss for row in trained.history)
@@ -69,7 +69,7 @@ def test_training_starts_from_the_initial_weights(
 ) -> None:
     torch.manual_seed(1)
     first = build_network(RECIPE.architecture).state_dict()
-    still = replace(RECIPE, lr_cycles=((8,),), learning_rate=0.0, qat_epochs=0)
+    still = replace(ONE_STEM, lr_cycles=((8,),), learning_rate=0.0, qat_epochs=0)
     trained = train(still, *data, tmp_path / "state", first, device="cpu")
     assert torch.equal(trained.weights["conv1.weight"], first["conv1.weight"])
 
@@ -84,5 +84,5 @@ def test_early_stopping_counts_epochs_of_one_cycle(
     """On validation labels that contradict the training labels, so that the loss rises with each epoch."""
     training, validation = data
     contradicting = replace(validation, labels=1 - validation.labels)
-    recipe = replace(RECIPE, lr_cycles=lr_cycles, learning_rate=0.05, patience=2, ema_decay=0.0)
+    recipe = replace(ONE_STEM, lr_cycles=lr_cycles, learning_rate=0.05, patience=2, ema_decay=0.0)
     assert len(train(recipe, training, contradicting, tmp_path / "state", device="cpu").history) == epochs

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.networks import needs_timm
-from tests.training.fitting.loop.recipes import OBJECTS, RECIPE, TAUGHT, Checkerboards, killed, same
+from tests.training.fitting.loop.recipes import OBJECTS, ONE_STEM, RECIPE, TAUGHT, Checkerboards, killed, same
 from training.data.labelled_images import LabelledImages
 from training.fitting import loop
 from training.fitting.loop import ResumeError, train
@@ -40,7 +40,7 @@ def test_resume_needs_a_state(data: tuple[LabelledImages, LabelledImages], tmp_p
 def test_resume_refuses_the_state_of_another_run(
     setting: str, data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, lr_cycles=((8,),))
+    short = replace(ONE_STEM, lr_cycles=((8,),))
     train(short, *data, tmp_path / "state", device="cpu")
     training, validation = data
     first: dict[str, Tensor] | None = None
@@ -70,7 +70,7 @@ def test_resume_refuses_the_state_of_another_run(
 def test_resume_refuses_the_state_of_another_backbone(
     data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, lr_cycles=((8,),))
+    short = replace(ONE_STEM, lr_cycles=((8,),))
     train(short, *data, tmp_path / "state", device="cpu")
     with pytest.raises(ResumeError, match="was made with another recipe"):
         other = short.override(backbone="mobilenetv3_small")
@@ -80,7 +80,7 @@ def test_resume_refuses_the_state_of_another_backbone(
 def test_resume_does_not_depend_on_file_names(
     data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, lr_cycles=((8,),))
+    short = replace(ONE_STEM, lr_cycles=((8,),))
     train(short, *data, tmp_path / "state", device="cpu")
     training, validation = (replace(part, names=[f"{name}.png" for name in part.names]) for part in data)
     train(short, training, validation, tmp_path / "state", resume=True, device="cpu")
@@ -90,7 +90,7 @@ def test_resume_does_not_depend_on_file_names(
 def test_resume_refuses_a_state_of_another_version(
     missing: str, data: tuple[LabelledImages, LabelledImages], tmp_path: Path
 ) -> None:
-    short = replace(RECIPE, lr_cycles=((8,),))
+    short = replace(ONE_STEM, lr_cycles=((8,),))
     train(short, *data, tmp_path / "state", device="cpu")
     state = torch.load(tmp_path / "state", weights_only=True)
     del state[missing]

@@ -34,7 +34,7 @@ PUBLISHED = (
     Published(
         "Recipe hackathon, five folds",
         "2,000 of them, likewise",
-        "96.85 %",
+        "98.30 %",
         "training/README.md",
         "training/README.md",
     ),

@@ -1,6 +1,7 @@
 """Generated images."""
 
 import io
+import tarfile
 import zipfile
 from collections.abc import Mapping
 
@@ -19,6 +20,17 @@ def encode(picture: np.ndarray | Image.Image, file_format: str = "PNG", **option
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     file = io.BytesIO()
     image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def tarred(files: Mapping[str, bytes], mode: str) -> bytes:
+    """A tar file of these files; mode: as `tarfile.open` takes it, such as `w:gz`."""
+    file = io.BytesIO()
+    with tarfile.open(mode=mode, fileobj=file) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return file.getvalue()
 
 

@@ -10,7 +10,6 @@ import gzip
 import http.client
 import io
 import random
-import tarfile
 import tempfile
 import time
 import uuid
@@ -25,23 +24,13 @@ from PIL import Image
 
 from tests.abuse.calls import call, megabytes, report, service, workers
 from tests.benchmarks.load import form
-from tests.pictures import encode, noise, zipped
+from tests.pictures import encode, noise, tarred, zipped
 
 CLIENTS = 8
 ALLOWED = (504, 507)  # of the server errors
 ANSWER_SECONDS = 60
 IDLE_SECONDS, LEFT_MEGABYTES = 15, 50
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-
-
-def tarred(files: dict[str, bytes], mode: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return file.getvalue()
 
 
 def originals() -> dict[str, list[bytes]]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.architecture import Stem
 from model.engines.hardware import autocast, pick_device
 from model.files import atomic_write
 from model.metadata import CheckpointError
@@ -89,9 +90,12 @@ def train(
     validation_images = torch.from_numpy(validation.images).to(torch_device).permute(0, 3, 1, 2)
     validation_labels = torch.from_numpy(validation.labels).float()
 
+    def create_network(stem: Stem) -> nn.Module:
+        return build_network(replace(recipe.architecture, stem=stem))
+
     # Network, optimizer and moving average of the weights
     torch.manual_seed(recipe.seed)
-    network = build_network(replace(recipe.architecture, stem=recipe.stems[0]))
+    network = create_network(recipe.stems[0])
     network.load_state_dict(initial_weights or {}, strict=False)
     network = network.to(torch_device).to(memory_format=torch.channels_last)
     object_head = None
@@ -102,12 +106,7 @@ def train(
     optimizer = recipe.create_optimizer(trained)
     ema = MovingAverage(network, recipe.ema_decay)
     pruning = Pruning(len(training), recipe.prune_ratio, torch_device)
-    distillation = Distillation(
-        len(training),
-        lambda stem: build_network(replace(recipe.architecture, stem=stem)),
-        torch_device,
-        teacher,
-    )
+    distillation = Distillation(len(training), create_network, torch_device, teacher)
 
     def evaluate(network: nn.Module, images: Tensor) -> Tensor:
         """Logits of whole images, in batches of the training's size or of up to about 0.5 GB of memory."""

@@ -119,8 +119,8 @@ class Recipe:
     @property
     def stems(self) -> tuple[Stem, ...]:
         """The stem of each cycle."""
-        cycles = len(self.lr_cycles)
-        return (*self.early_stems, *(self.architecture.stem,) * cycles)[:cycles]
+        later = len(self.lr_cycles) - len(self.early_stems)
+        return (*self.early_stems, *(self.architecture.stem,) * later)
 
     @property
     def learns_objects(self) -> bool:

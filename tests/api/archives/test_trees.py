@@ -70,11 +70,7 @@ def test_any_bytes_as_a_name_give_valid_json_or_a_problem(name: bytes, kind: str
 
 
 ALPHABET = st.characters(exclude_categories=["Cs"], exclude_characters="/\\:\0")
-
-
 PART = st.text(ALPHABET, min_size=1, max_size=20).filter(lambda part: not part.startswith("."))
-
-
 TREES = st.dictionaries(
     st.lists(PART, min_size=1, max_size=4).map("/".join).filter(lambda path: not names.is_system_file(path)),
     st.binary(max_size=300).map(lambda content: b"\x89" + content),

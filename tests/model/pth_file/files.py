@@ -135,6 +135,4 @@ def refused(code: object, path: Path, reason: str) -> None:
 
 
 FLOAT, CALL = torch.FloatStorage, torch._utils._rebuild_tensor_v2
-
-
 HUGE = 10**12

@@ -30,11 +30,7 @@ from tests.model.pth_file.files import (
 )
 
 NAMES = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
-
-
 DTYPES = [getattr(torch, name) for name in NAMES.split()]
-
-
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "dense": lambda x: x,
     "transposed": lambda x: x.transpose(0, 2),

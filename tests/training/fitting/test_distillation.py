@@ -82,7 +82,12 @@ def test_state_dict(tmp_path: Path) -> None:
 
 def test_each_snapshot_is_asked_with_its_own_stem() -> None:
     stems: list[Stem] = []
-    distillation = Distillation(3, lambda stem: stems.append(stem) or create_network(stem))
+
+    def remember(stem: Stem) -> nn.Module:
+        stems.append(stem)
+        return create_network(stem)
+
+    distillation = Distillation(3, remember)
     distillation.add_snapshot("small-pool", weights(0.0))
     distillation.add_snapshot("small-late-pool", weights(0.0))
     distillation.update_soft_targets(predict)

@@ -1,7 +1,6 @@
 """Requests to `/batch`."""
 
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +29,6 @@ def send_archive(client: FlaskClient, archive: bytes, team: str = "x") -> TestRe
     return client.post("/batch", query_string={"team": team}, data=data)
 
 
-def tarred(files: dict[str, bytes], mode: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(mode=mode, fileobj=file) as archive:  # type: ignore[call-overload]
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return file.getvalue()
-
-
 def check(response: TestResponse, outputs: Path, team: str = "x") -> None:
     assert response.status_code == 200
     assert [row["image_id"] for row in response.json] == ["1.png", "2.png", "10.png", "100.png"]
@@ -57,8 +46,6 @@ def two(*paths: str, picture: bytes = grey(2)) -> dict[str, bytes]:
 
 
 LARGE = b"\x89PNG" + b"x" * 250_000
-
-
 MANY_PIXELS = encode(np.zeros((600, 600), np.uint8))
 
 

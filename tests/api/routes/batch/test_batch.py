@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.api.routes.batch.sending import PICTURES, check, grey, send_archive, send_files, tarred
+from tests.api.routes.batch.sending import PICTURES, check, grey, send_archive, send_files
 from tests.conftest import MeanPredictor, served
-from tests.pictures import encode, noise, zipped
+from tests.pictures import encode, noise, tarred, zipped
 
 
 def test_repeated_files(client: FlaskClient, outputs: Path) -> None:

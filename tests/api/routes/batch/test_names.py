@@ -17,27 +17,18 @@ from tests.api.routes.batch.sending import (
     send_archive,
     send_raw_files,
     send_raw_zip,
-    tarred,
     two,
 )
-from tests.pictures import encode
+from tests.pictures import encode, tarred
 
 LONG = "x" * 251 + ".png"  # 255 characters
-
-
 LATIN = "é.png".encode("latin-1")
-
-
 LONG_JPEG = (
     (jpeg := encode(grey_pixels := np.full((32, 32, 3), 9, np.uint8), "JPEG"))[:2]
     + (b"\xff\xe2\xff\xff" + bytes(65_533)) * 2
     + jpeg[2:]
 )
-
-
 ODD_TIFF = b"II\0*" + encode(grey_pixels, "TIFF")[4:]  # invalid, but read
-
-
 SYMLINK = ZipEntry(b"1.png", b"0.png", host=3, mode=stat.S_IFLNK | 0o777)
 
 

@@ -20,26 +20,14 @@ SECRETS = (
     "48.8584",
     "9f8e7d6c",
 )
-
-
 STEPS = (
     "PROMPTSECRET cat\nNegative prompt: NEGATIVESECRET\n"
     "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Model: v1"
 )
-
-
 GRAPH = '{"3": {"inputs": {"text": "PROMPTSECRET"}, "class_type": "KSampler"}}'
-
-
 WORKFLOW = '{"last_node_id": 9, "nodes": [{"widgets_values": ["PROMPTSECRET"]}], "links": []}'
-
-
 MIDJOURNEY = "PROMPTSECRET --v 6 Job ID: 9f8e7d6c-1b0e-483c-9297-5828877ec481"
-
-
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-
-
 CAPTURE = "https://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
 
 
@@ -114,11 +102,7 @@ CAMERA = {
     "model": "NIKON Z 6_2",
     "exposure": {"time": 0.004, "f_number": 2.8, "iso": 400, "focal_length": 50.0},
 }
-
-
 JUMBF = b"\0\0\0\x2ejumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0\0\0\0\x08free"
-
-
 FILES: dict[str, Callable[[], bytes]] = {
     "automatic1111.png": lambda: png_texts(parameters=STEPS),
     "automatic1111.jpeg": lambda: encoded("JPEG", exif=exif("", "", user_comment(STEPS))),

@@ -93,8 +93,6 @@ BILLION_LAUGHS = (
     + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
     + b"]>"
 )
-
-
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "ztxt bomb": lambda: png(chunk(b"zTXt", b"parameters\0\0" + compress_zeros(64 << 20))),
     "ztxt bombs": lambda: png(chunk(b"zTXt", b"parameters\0\0" + compress_zeros(8 << 20)) * 1000),

@@ -25,8 +25,6 @@ from tests.model.images.provenance.files import (
 )
 
 EXPOSURE_EVIDENCE = ("exif:ExposureTime", "exif:FNumber", "exif:PhotographicSensitivity", "exif:FocalLength")
-
-
 STATED: dict[str, tuple[str | None, str | None, tuple[str, ...]]] = {
     "automatic1111.png": (A1111, None, ("png:parameters",)),
     "automatic1111.jpeg": (A1111, None, ("exif:UserComment", *EXPOSURE_EVIDENCE)),

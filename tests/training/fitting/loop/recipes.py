@@ -22,12 +22,8 @@ RECIPE = replace(
     learning_rate=0.1,
     ema_decay=0.5,
 )
-
-
 ONE_STEM = replace(RECIPE, early_stems=())
 TAUGHT = replace(ONE_STEM, lr_cycles=((8, 16, 16, 16),), distill_weight=(1.0,), prune_ratio=0.0)
-
-
 OBJECTS = replace(RECIPE, object_weight=(0.0, 1.0))
 
 
